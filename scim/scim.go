@@ -1,0 +1,292 @@
+// Package scim is the face toward identity providers: the SCIM 2.0 exchange
+// (RFC 7643, 7644) over the deeds of lifecycle. It opens no transaction, checks
+// no token and decides nothing about access.
+package scim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/scim/dialect"
+	"github.com/healthix/healthix-scim/scim/discovery"
+	"github.com/healthix/healthix-scim/scim/schema"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// Prefix is where the handler is mounted.
+const Prefix = "/scim/v2"
+
+// Deeds is what the engine asks of the house; *lifecycle.Service does it.
+type Deeds interface {
+	CreateUser(ctx context.Context, actor lifecycle.Actor, draft lifecycle.UserDraft) (storage.User, error)
+	ChangeUser(ctx context.Context, actor lifecycle.Actor, id string, edit lifecycle.UserEdit) (storage.User, error)
+	DeleteUser(ctx context.Context, actor lifecycle.Actor, id string, check func(storage.User) error) error
+	CreateGroup(ctx context.Context, actor lifecycle.Actor, draft lifecycle.GroupDraft, members []storage.Member) (storage.Group, error)
+	ChangeGroup(ctx context.Context, actor lifecycle.Actor, id string, edit lifecycle.GroupEdit) (storage.Group, error)
+	DeleteGroup(ctx context.Context, actor lifecycle.Actor, id string, check func(storage.Group) error) error
+	Reader() storage.Reader
+	Now() time.Time
+}
+
+// Options set the handler up. The zero value of each is usable but BaseURL's.
+type Options struct {
+	BaseURL string // public URL of the house, without /scim/v2
+	Log     *slog.Logger
+	// Lenient is told each leniency granted, by name, for the metrics.
+	Lenient func(name string)
+	// Note adds attributes to the request's log line; unset, the engine logs a
+	// line of its own when there is something to note.
+	Note func(ctx context.Context, attrs ...slog.Attr)
+}
+
+// Caller is who asks, as the front door found out.
+type Caller struct {
+	Actor       lifecycle.Actor
+	Strict      bool // the letter of the RFCs, no leniency
+	ReadOnly    bool
+	Participant storage.Participant
+}
+
+type callerKey struct{}
+
+// WithCaller puts the caller where the handler finds it.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+type engine struct {
+	deeds     Deeds
+	options   Options
+	baseURL   string // with Prefix
+	documents *discovery.Documents
+}
+
+// New makes the handler. It panics when the built-in schemas cannot be encoded,
+// which is a mistake in the program.
+func New(deeds Deeds, options Options) http.Handler {
+	base := strings.TrimSuffix(options.BaseURL, "/") + Prefix
+	documents, err := discovery.New(base)
+	if err != nil {
+		panic(err)
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	return &engine{deeds: deeds, options: options, baseURL: base, documents: documents}
+}
+
+// exchange is one request on its way.
+type exchange struct {
+	*engine
+	w       http.ResponseWriter
+	r       *http.Request
+	caller  Caller
+	reading *dialect.Reading
+	now     time.Time
+}
+
+func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	caller, known := r.Context().Value(callerKey{}).(Caller)
+	x := &exchange{engine: e, w: w, r: r, caller: caller, reading: &dialect.Reading{Strict: caller.Strict}, now: e.deeds.Now()}
+	x.caller.Actor.Participant = caller.Participant.ID
+	defer x.note()
+	defer x.recover()
+	if err := x.serve(known); err != nil {
+		x.fail(err)
+	}
+}
+
+func (x *exchange) fail(err error) {
+	a := answer(err)
+	if a.status == http.StatusInternalServerError {
+		x.options.Log.ErrorContext(x.r.Context(), "scim request failed", "error", err, "request", x.w.Header().Get("X-Request-Id"))
+	}
+	if a.allow != "" {
+		x.w.Header().Set("Allow", a.allow)
+	}
+	WriteError(x.w, x.r, a.status, string(a.scimType), a.detail)
+}
+
+// recover answers a panic as a SCIM error; net/http would cut the connection.
+func (x *exchange) recover() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+		panic(v)
+	}
+	x.options.Log.ErrorContext(x.r.Context(), "scim request panicked", "stack", string(debug.Stack()))
+	x.fail(fmt.Errorf("panic: %v", v))
+}
+
+// note tells which leniencies the request took: once for the metrics, once for
+// the log.
+func (x *exchange) note() {
+	names := x.reading.Leniencies()
+	if len(names) == 0 {
+		return
+	}
+	attrs := []slog.Attr{slog.Any("leniencies", names)}
+	if dropped := x.reading.Dropped(); len(dropped) > 0 {
+		attrs = append(attrs, slog.Any("dropped", dropped))
+	}
+	if x.options.Lenient != nil {
+		for _, name := range names {
+			x.options.Lenient(string(name))
+		}
+	}
+	if x.options.Note != nil {
+		x.options.Note(x.r.Context(), attrs...)
+		return
+	}
+	attrs = append(attrs, slog.String("participant", x.caller.Participant.ID), slog.String("request", x.w.Header().Get("X-Request-Id")))
+	x.options.Log.LogAttrs(x.r.Context(), slog.LevelInfo, "scim request read leniently", attrs...)
+}
+
+// methods are the handlers of one path.
+type methods map[string]func() error
+
+// serve finds the path's handlers. Every way out that is not one of them is a
+// SCIM error too (RFC 7644 §3.12).
+func (x *exchange) serve(known bool) error {
+	path := strings.TrimPrefix(x.r.URL.Path, Prefix)
+	path = strings.Trim(path, "/")
+	endpoint, rest, _ := strings.Cut(path, "/")
+	table, err := x.route(endpoint, rest)
+	if !known && !(endpoint == "ServiceProviderConfig" && rest == "") {
+		return refuse(http.StatusUnauthorized, "this path needs a bearer token of scope scim")
+	}
+	if err != nil {
+		return err
+	}
+	method := x.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handler, ok := table[method]
+	if !ok {
+		return &refusal{status: http.StatusMethodNotAllowed, detail: x.r.Method + " is not offered here; see the Allow header", allow: table.allow()}
+	}
+	if err := x.admit(known, method, strings.HasSuffix(path, ".search")); err != nil {
+		return err
+	}
+	if !acceptable(x.r.Header.Values("Accept")) {
+		return refuse(http.StatusNotAcceptable, "answers are "+contentType+"; send an Accept header that allows it, or none")
+	}
+	return handler()
+}
+
+func (x *exchange) admit(known bool, method string, search bool) error {
+	switch {
+	case !known: // ServiceProviderConfig
+		return nil
+	case x.caller.Participant.ID == "":
+		return refuse(http.StatusForbidden, "this token is bound to no participant; SCIM serves one participant at a time")
+	case x.caller.ReadOnly && method != http.MethodGet && !search:
+		return refuse(http.StatusForbidden, "this token may read only")
+	}
+	return nil
+}
+
+func (m methods) allow() string {
+	var names []string
+	for _, name := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if m[name] == nil {
+			continue
+		}
+		names = append(names, name)
+		if name == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (x *exchange) route(endpoint, rest string) (methods, error) {
+	deep := strings.Contains(rest, "/")
+	switch endpoint {
+	case "":
+		return methods{http.MethodGet: func() error { return x.list(schema.Resources, x.queryOfURL) }}, nil
+	case ".search":
+		if rest == "" {
+			return methods{http.MethodPost: func() error { return x.list(schema.Resources, x.queryOfBody) }}, nil
+		}
+	case "ServiceProviderConfig":
+		if rest == "" {
+			return methods{http.MethodGet: func() error { return x.document(x.documents.Config, true) }}, nil
+		}
+	case "ResourceTypes":
+		return x.discover(x.documents.ResourceTypes, rest), nil
+	case "Schemas":
+		return x.discover(x.documents.Schemas, rest), nil
+	case "Users":
+		if !deep {
+			return x.resource(schema.User, rest, userHandlers{x}), nil
+		}
+	case "Groups":
+		if !deep {
+			return x.resource(schema.Group, rest, groupHandlers{x}), nil
+		}
+	case "Me":
+		return nil, refuse(http.StatusNotImplemented, "/Me is not offered: a token of this service stands for no person")
+	case "Bulk":
+		return nil, refuse(http.StatusNotImplemented, "bulk is not offered; see /ServiceProviderConfig")
+	}
+	return nil, refuse(http.StatusNotFound, "nothing is served under this path; the endpoints are listed by /ResourceTypes")
+}
+
+// handlers are the verbs of one resource type.
+type handlers interface {
+	create() error
+	get(id string) error
+	put(id string) error
+	patch(id string) error
+	remove(id string) error
+}
+
+func (x *exchange) resource(r *schema.Resource, rest string, h handlers) methods {
+	switch rest {
+	case "":
+		return methods{
+			http.MethodGet:  func() error { return x.list([]*schema.Resource{r}, x.queryOfURL) },
+			http.MethodPost: h.create,
+		}
+	case ".search":
+		return methods{http.MethodPost: func() error { return x.list([]*schema.Resource{r}, x.queryOfBody) }}
+	}
+	return methods{
+		http.MethodGet:    func() error { return h.get(rest) },
+		http.MethodPut:    func() error { return h.put(rest) },
+		http.MethodPatch:  func() error { return h.patch(rest) },
+		http.MethodDelete: func() error { return h.remove(rest) },
+	}
+}
+
+func (x *exchange) discover(c discovery.Collection, name string) methods {
+	return methods{http.MethodGet: func() error {
+		// A client must not believe that a filter was applied (RFC 7644 §4).
+		if x.caller.Strict && x.r.URL.Query().Has("filter") {
+			return refuse(http.StatusForbidden, "discovery cannot be filtered; leave the filter out")
+		}
+		if name == "" {
+			return x.document(c.List, true)
+		}
+		item, ok := c.Find(name)
+		return x.document(item, ok)
+	}}
+}
+
+func (x *exchange) document(text []byte, ok bool) error {
+	if !ok {
+		return refuse(http.StatusNotFound, "no such document; the list names all there are")
+	}
+	write(x.w, x.r, http.StatusOK, text)
+	return nil
+}
