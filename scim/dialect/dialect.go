@@ -14,6 +14,7 @@ const (
 	ContentTypeMissing  Leniency = "content-type-missing"  // a body without Content-Type
 	CreateOnMiss        Leniency = "create-on-miss"        // a value filter of plain eq that matches nothing creates its element
 	ExtensionUnlisted   Leniency = "extension-unlisted"    // an extension's object without its URN in schemas
+	ExtensionUnnamed    Leniency = "extension-unnamed"     // an extension's attribute without its URN, where no core attribute has the name
 	OpCase              Leniency = "op-case"               // "Replace" for "replace"
 	PasswordDropped     Leniency = "password-dropped"      // password is never kept
 	ReadOnlyRepeated    Leniency = "read-only-repeated"    // a path-less PATCH repeats unchanged read-only values

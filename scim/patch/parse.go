@@ -217,7 +217,7 @@ func (req *Request) expand(kind Kind, attributes protocol.Object) error {
 
 func (req *Request) expandKey(kind Kind, m protocol.Member) error {
 	path, err := filter.ParsePath(m.Name)
-	if err != nil || !strings.ContainsAny(m.Name, ".:[") {
+	if err != nil {
 		return schema.Unknown(m.Name, req.reading)
 	}
 	t, ok := req.Resource.Resolve(path.Attr, req.reading)

@@ -42,7 +42,17 @@ func (r *Resource) Resolve(path string, reading *dialect.Reading) (Target, bool)
 		}
 		return Target{}, false
 	}
-	return r.resolveName(nil, path)
+	if t, ok := r.resolveName(nil, path); ok {
+		return t, true
+	}
+	// Bare names mean the core schema (RFC 7644 §3.10), but Entra ID asks for
+	// manager eq "…", which can mean one thing only.
+	for _, x := range r.Extensions {
+		if t, ok := r.resolveName(x, path); ok {
+			return t, reading.Allow(dialect.ExtensionUnnamed)
+		}
+	}
+	return Target{}, false
 }
 
 func (r *Resource) resolveIn(s *Schema, path string, reading *dialect.Reading) (Target, bool) {
