@@ -156,8 +156,7 @@ type methods map[string]func() error
 // serve finds the path's handlers. Every way out that is not one of them is a
 // SCIM error too (RFC 7644 §3.12).
 func (x *exchange) serve(known bool) error {
-	path := strings.TrimPrefix(x.r.URL.Path, Prefix)
-	path = strings.Trim(path, "/")
+	path := strings.Trim(strings.TrimPrefix(x.r.URL.Path+"/", Prefix+"/"), "/")
 	endpoint, rest, _ := strings.Cut(path, "/")
 	table, err := x.route(endpoint, rest)
 	if !known && !(endpoint == "ServiceProviderConfig" && rest == "") {
