@@ -1,0 +1,168 @@
+// Package api is the front door and the face toward people: it gives every
+// request an id, a limit and a deadline, knows who asks, and answers operators,
+// auditors, participants' user managers and the portal in JSON. It refuses to
+// decide: what a deed means is lifecycle's, what a title means is policy's. It
+// writes nothing itself, and it has never heard of the SCIM protocol: the
+// handler, its error writer and its notion of a caller are handed to it.
+package api
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// Deeds is what the front door asks of lifecycle.
+type Deeds interface {
+	Reader() storage.Reader
+	Now() time.Time
+
+	AddParticipant(ctx context.Context, by lifecycle.Actor, p storage.Participant) (storage.Participant, error)
+	ChangeParticipant(ctx context.Context, by lifecycle.Actor, id string, edit func(*storage.Participant) error) (storage.Participant, error)
+	SuspendParticipant(ctx context.Context, by lifecycle.Actor, id, reason string) (storage.Participant, error)
+	ResumeParticipant(ctx context.Context, by lifecycle.Actor, id string) (storage.Participant, error)
+	GoLive(ctx context.Context, by lifecycle.Actor, id string) (storage.Participant, error)
+
+	IssueToken(ctx context.Context, by lifecycle.Actor, spec lifecycle.TokenSpec) (storage.Token, error)
+	RevokeToken(ctx context.Context, by lifecycle.Actor, id string) error
+
+	RecordEvidence(ctx context.Context, by lifecycle.Actor, user string, spec lifecycle.EvidenceSpec) (storage.Evidence, error)
+	RevokeEvidence(ctx context.Context, by lifecycle.Actor, user, evidence, reason string) error
+	Approve(ctx context.Context, by lifecycle.Actor, user string, approved bool, reason string, ifVersion int64) (storage.User, error)
+	Hold(ctx context.Context, by lifecycle.Actor, user, reason string) (storage.Hold, error)
+	LiftHold(ctx context.Context, by lifecycle.Actor, user, hold string) error
+	Deactivate(ctx context.Context, by lifecycle.Actor, participant, user string, who lifecycle.Identity) (storage.User, error)
+	SetClinicalAlerts(ctx context.Context, by lifecycle.Actor, participant, user, value string) (storage.User, error)
+	ResendActivation(ctx context.Context, by lifecycle.Actor, participant, user string) error
+	Redeem(ctx context.Context, by lifecycle.Actor, code, idempotencyKey string) (lifecycle.Redeemed, error)
+
+	Explain(ctx context.Context, f policy.Facts) (policy.Explanation, error)
+	Policy(ctx context.Context) (*policy.Policy, error)
+
+	ReadLog(ctx context.Context, by lifecycle.Actor, route, filterDigest string, rows int) error
+}
+
+// Store is what the front door asks of the store beside its Reader.
+type Store interface {
+	Ready(ctx context.Context) error
+	RetryJob(ctx context.Context, id int64) error
+}
+
+// Options is what the front door is made of. Service, Store, Checker, Signer,
+// Key, SCIM, WithCaller and SCIMError must be given.
+type Options struct {
+	Service Deeds
+	Store   Store
+	Checker *auth.Checker
+	Signer  *auth.Signer
+	Key     []byte // HKDF root; cursors are sealed with a key of their own
+
+	SCIM       http.Handler // mounted at /scim/v2
+	WithCaller func(ctx context.Context, who auth.Principal, at storage.Participant) context.Context
+	SCIMError  func(w http.ResponseWriter, r *http.Request, status int, scimType, detail string)
+
+	BaseURL        string
+	Version        string         // of the program, for /openapi.json
+	TrustedProxies []netip.Prefix // only they may set Forwarded and X-Forwarded-For
+	RateLimit      Rate           // of a participant without a setting of its own
+	PortalStandIn  bool           // serve /portal/activate
+	Metrics        *Metrics       // nil: a new one
+	HideMetrics    bool           // /metrics is served elsewhere
+	Log            *slog.Logger   // nil means slog.Default
+}
+
+// server is the front door at work.
+type server struct {
+	Options
+	read     storage.Reader
+	seal     cipher.AEAD
+	clients  *limiter // per participant, on /scim/v2
+	visitors *limiter // per address: redeeming, and SCIM discovery without a token
+	routes   []route
+	openAPI  []byte
+}
+
+// New makes the handler of the whole server.
+func New(o Options) http.Handler {
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
+	s := &server{
+		Options: o, read: o.Service.Reader(), seal: cursorSeal(o.Key),
+		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
+	}
+	s.routes = s.table()
+	s.openAPI = s.describe()
+	return s.door(s.router())
+}
+
+// router mounts the route table. Echo only finds the route: what a route needs
+// of a request is read by net/http-shaped code.
+func (s *server) router() *echo.Echo {
+	e := echo.New()
+	e.HideBanner = true
+	e.IPExtractor = s.address
+	e.HTTPErrorHandler = func(err error, c echo.Context) { s.refuse(c.Response(), c.Request(), fromEcho(err)) }
+	for _, rt := range s.routes {
+		handler := s.handler(rt)
+		mounted := func(c echo.Context) error {
+			r := c.Request()
+			trailOf(r.Context()).route = rt.path
+			for _, name := range c.ParamNames() {
+				if !isText(c.Param(name)) { // no database holds such an id, and some refuse to look
+					return storage.ErrNotFound
+				}
+				r.SetPathValue(name, c.Param(name))
+			}
+			handler(c.Response(), r)
+			return nil
+		}
+		switch {
+		case rt.method == "":
+			e.Any(echoPath(rt.path), mounted)
+		case rt.method == http.MethodGet:
+			e.GET(echoPath(rt.path), mounted)
+			e.HEAD(echoPath(rt.path), mounted)
+		default:
+			e.Add(rt.method, echoPath(rt.path), mounted)
+		}
+	}
+	return e
+}
+
+// fromEcho turns the router's own two answers into faults.
+func fromEcho(err error) error {
+	var known *echo.HTTPError
+	if !errors.As(err, &known) {
+		return err
+	}
+	switch known.Code {
+	case http.StatusNotFound:
+		return lifecycle.Faultf(lifecycle.KindNotFound, "", "there is nothing at this path")
+	case http.StatusMethodNotAllowed:
+		return lifecycle.Faultf(kindMethod, "", "this path does not take this method; see the Allow header")
+	default:
+		return err
+	}
+}
+
+// echoPath writes a path's {name} as :name.
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}

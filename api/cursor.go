@@ -1,0 +1,69 @@
+package api
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// cursorSeal makes the cipher of cursors, with a key of its own.
+func cursorSeal(root []byte) cipher.AEAD {
+	key, err := hkdf.Key(sha256.New, root, nil, "healthix-scim api cursor", 32)
+	if err != nil { // 32 bytes can always be expanded
+		panic(fmt.Errorf("derive cursor key: %w", err))
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil { // 32 bytes are an AES key
+		panic(fmt.Errorf("derive cursor key: %w", err))
+	}
+	seal, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(fmt.Errorf("derive cursor key: %w", err))
+	}
+	return seal
+}
+
+// place is where the next page begins.
+type place struct {
+	Created time.Time `json:"c"`
+	ID      string    `json:"i"`
+}
+
+// cursor writes a place so that only the same query can use it: a cursor
+// sealed for one participant or filter opens no other.
+func (s *server) cursor(query []byte, last storage.User) (string, error) {
+	text, err := json.Marshal(place{Created: last.Created, ID: last.ID})
+	if err != nil {
+		return "", fmt.Errorf("write cursor: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(s.seal.Seal(nil, nil, text, query)), nil
+}
+
+// after reads a cursor; "" is the beginning.
+func (s *server) after(query []byte, cursor string) (*storage.After, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	refused := lifecycle.Faultf(lifecycle.KindInvalid, "cursor", "the cursor does not belong to this query; send the one from nextCursor with the same parameters, or begin without")
+	sealed, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, refused
+	}
+	text, err := s.seal.Open(nil, nil, sealed, query)
+	if err != nil {
+		return nil, refused
+	}
+	var p place
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, refused
+	}
+	return &storage.After{Created: p.Created, ID: p.ID}, nil
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/healthix/healthix-scim/api/auth"
+)
+
+// TestOthersDoNotExist asks every route with tokens bound to one participant
+// for what belongs to another: nothing answers, nothing is named, and nothing
+// is done.
+func TestOthersDoNotExist(t *testing.T) {
+	h := newHouse(t, nil)
+	foreignToken, err := h.service.IssueToken(t.Context(), operator, spec(auth.ScopeSCIM, "general"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ownManager, err := h.service.IssueToken(t.Context(), operator, spec(auth.ScopeAUM, "mercy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := h.service.Hold(t.Context(), operator, h.general.ID, "general: under review")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := h.store.GetUser(t.Context(), "general", h.general.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[string]string{
+		"POST /users/{id}/deactivate":     `{"givenName":"Generosa","familyName":"Okafor","email":"generosa.okafor@general.example"}`,
+		"PUT /users/{id}/clinical-alerts": `{"value":"alerts"}`,
+		"POST /users/{id}/evidence":       `{"module":"m","completedAt":"2026-03-02T12:00:00Z"}`,
+		"POST /users/{id}/approvals":      `{"decision":"approve","ifVersion":1}`,
+		"POST /users/{id}/holds":          `{"reason":"x"}`,
+		"POST /participants":              `{"id":"third","name":"Third"}`,
+		"PATCH /participants/{id}":        `{"name":"x"}`,
+		"POST /participants/{id}/suspend": `{"reason":"x"}`,
+		"POST /tokens":                    `{"scope":"scim","participant":"general"}`,
+		"POST /policy/explain":            `{"title":"Registered Nurse","participant":"general"}`,
+		"POST /activations/redeem":        `{"code":"x"}`,
+	}
+	s := everyRoute()
+	for _, rt := range s.routes {
+		name := rt.method + " " + strings.TrimPrefix(rt.path, root)
+		if reads := rt.do.in != nil && rt.do.in != reflect.TypeFor[none](); reads != (bodies[name] != "") {
+			t.Fatalf("%s: takes a body: %v; this test has %q", name, reads, bodies[name])
+		}
+	}
+	tokens := map[string]string{
+		"aum": h.token(auth.ScopeAUM, "mercy"), "auditor": h.token(auth.ScopeAuditor, "mercy"), "scim": h.token(auth.ScopeSCIM, "mercy"),
+	}
+	ids := func(path string) []string {
+		switch {
+		case strings.HasPrefix(path, root+"/participants"):
+			return []string{"general"}
+		case strings.HasPrefix(path, root+"/tokens"):
+			return []string{foreignToken.ID, ownManager.ID}
+		default:
+			return []string{h.general.ID}
+		}
+	}
+	for _, rt := range s.routes {
+		if rt.public || isSCIM(rt.path) {
+			continue
+		}
+		name := rt.method + " " + strings.TrimPrefix(rt.path, root)
+		for scope, token := range tokens {
+			t.Run(scope+" "+name, func(t *testing.T) {
+				h := &house{t: t, url: h.url}
+				for _, id := range ids(rt.path) {
+					path := strings.NewReplacer("{id}", id, "{hold}", hold.ID, "{evidence}", hold.ID, "{username}", "general1").Replace(rt.path)
+					got := h.ask(rt.method, path, token, bodies[name])
+					list := rt.method == http.MethodGet && path == rt.path && got.status == http.StatusOK
+					if !list && got.status != http.StatusForbidden && got.status != http.StatusNotFound {
+						t.Errorf("%s: %d\n%s", path, got.status, got.body)
+					}
+					if strings.Contains(strings.ReplaceAll(got.body, path, ""), "general") || strings.Contains(got.body, "Okafor") {
+						t.Errorf("%s names another participant: %s", path, got.body)
+					}
+					if list && strings.Contains(strings.Join(rt.query, " "), "participant") {
+						if got := h.ask(rt.method, path+"?participant=general", token, ""); got.status != http.StatusNotFound {
+							t.Errorf("%s?participant=general: %d\n%s", path, got.status, got.body)
+						}
+					}
+				}
+			})
+		}
+	}
+	after, err := h.store.GetUser(t.Context(), "general", h.general.ID)
+	if err != nil || after.Version != before.Version {
+		t.Errorf("the other participant's user moved from version %d to %d, %v", before.Version, after.Version, err)
+	}
+	if left, err := h.store.GetToken(t.Context(), foreignToken.ID); err != nil || left.Revoked != nil {
+		t.Errorf("the other participant's token is revoked: %+v, %v", left, err)
+	}
+}
+
+func TestOwnListsAreNotEmpty(t *testing.T) { // else the test above proves little
+	h := newHouse(t, nil)
+	aum := h.token(auth.ScopeAUM, "mercy")
+	h.token(auth.ScopeSCIM, "mercy")
+	h.person("mercy", "Bo", "Reyes", "Chief Vibes Officer")
+	for _, path := range []string{"/participants", "/users", "/tokens", "/titles/unmapped"} {
+		if got := h.must(200, "GET", root+path, aum, ""); len(got.json["items"].([]any)) == 0 {
+			t.Errorf("%s is empty: %s", path, got.body)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// participantView is a participant as the API shows it.
+type participantView struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Type     string       `json:"type"`
+	Status   string       `json:"status"`
+	Mode     string       `json:"mode"`
+	Settings settingsView `json:"settings"`
+	Reason   string       `json:"reason,omitempty"` // of the last suspension; staff only
+	ClosedAt *time.Time   `json:"closedAt,omitempty"`
+	Created  time.Time    `json:"created"`
+	Changed  time.Time    `json:"changed"`
+	Version  int64        `json:"version"`
+}
+
+type settingsView struct {
+	SSO              bool     `json:"sso"`
+	Profile          string   `json:"profile"`
+	RateLimit        string   `json:"rateLimit"` // "" for the server's
+	SharedExternalID bool     `json:"sharedExternalId"`
+	Contacts         []string `json:"contacts"`
+}
+
+func (c *call) participant(p storage.Participant) participantView {
+	v := participantView{
+		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode,
+		Settings: settingsView{
+			SSO: p.Settings.SSO, Profile: p.Settings.Profile, RateLimit: p.Settings.RateLimit,
+			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
+		},
+		ClosedAt: p.ClosedAt, Created: p.Created, Changed: p.Changed, Version: p.Version,
+	}
+	if v.Settings.Profile == "" {
+		v.Settings.Profile = "auto"
+	}
+	if c.staffTexts() {
+		v.Reason = p.Reason
+	}
+	return v
+}
+
+func (s *server) listParticipants(ctx context.Context, c *call, _ none) (page[participantView], error) {
+	if own := c.who.Participant; own != "" {
+		p, err := s.read.GetParticipant(ctx, own)
+		if err != nil {
+			return page[participantView]{}, err
+		}
+		return whole([]participantView{c.participant(p)}), nil
+	}
+	all, err := s.read.ListParticipants(ctx)
+	return whole(as(all, c.participant)), err
+}
+
+// participantOf answers the participant in the path, if the caller may see it.
+func (s *server) participantOf(ctx context.Context, c *call) (storage.Participant, error) {
+	id, err := c.within(c.id())
+	if err != nil {
+		return storage.Participant{}, err
+	}
+	return s.read.GetParticipant(ctx, id)
+}
+
+func (s *server) getParticipant(ctx context.Context, c *call, _ none) (participantView, error) {
+	p, err := s.participantOf(ctx, c)
+	return c.participant(p), err
+}
+
+// settingsChange is a merge patch (RFC 7396): what is absent stays.
+type settingsChange struct {
+	SSO              *bool     `json:"sso,omitempty"`
+	Profile          *string   `json:"profile,omitempty"`
+	RateLimit        *string   `json:"rateLimit,omitempty"`
+	SharedExternalID *bool     `json:"sharedExternalId,omitempty"`
+	Contacts         *[]string `json:"contacts,omitempty"`
+}
+
+func (change *settingsChange) apply(to *storage.Settings) error {
+	if change == nil {
+		return nil
+	}
+	set(&to.SSO, change.SSO)
+	set(&to.Profile, change.Profile)
+	set(&to.RateLimit, change.RateLimit)
+	set(&to.SharedExternalID, change.SharedExternalID)
+	set(&to.Contacts, change.Contacts)
+	if _, err := ParseRate(to.RateLimit); err != nil {
+		return lifecycle.Faultf(lifecycle.KindInvalid, "settings.rateLimit", "%v", err)
+	}
+	return nil
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+type newParticipant struct {
+	ID       string          `json:"id"`
+	Name     string          `json:"name"`
+	Type     string          `json:"type,omitempty"`
+	Mode     string          `json:"mode,omitempty"`
+	Settings *settingsChange `json:"settings,omitempty"`
+}
+
+func (s *server) addParticipant(ctx context.Context, c *call, in newParticipant) (participantView, error) {
+	draft := storage.Participant{ID: in.ID, Name: in.Name, Type: in.Type, Mode: in.Mode}
+	if err := in.Settings.apply(&draft.Settings); err != nil {
+		return participantView{}, err
+	}
+	p, err := s.Service.AddParticipant(ctx, c.who.Actor, draft)
+	if err != nil {
+		return participantView{}, err
+	}
+	c.created = root + "/participants/" + p.ID
+	return c.participant(p), nil
+}
+
+type participantChange struct {
+	Name     *string         `json:"name,omitempty"`
+	Settings *settingsChange `json:"settings,omitempty"`
+}
+
+func (s *server) changeParticipant(ctx context.Context, c *call, in participantChange) (participantView, error) {
+	p, err := s.Service.ChangeParticipant(ctx, c.who.Actor, c.id(), func(p *storage.Participant) error {
+		set(&p.Name, in.Name)
+		return in.Settings.apply(&p.Settings)
+	})
+	return c.participant(p), err
+}
+
+// why is the body of deeds that ask for a reason.
+type why struct {
+	Reason string `json:"reason"`
+}
+
+func (s *server) suspendParticipant(ctx context.Context, c *call, in why) (participantView, error) {
+	p, err := s.Service.SuspendParticipant(ctx, c.who.Actor, c.id(), in.Reason)
+	return c.participant(p), err
+}
+
+func (s *server) resumeParticipant(ctx context.Context, c *call, _ none) (participantView, error) {
+	p, err := s.Service.ResumeParticipant(ctx, c.who.Actor, c.id())
+	return c.participant(p), err
+}
+
+func (s *server) goLive(ctx context.Context, c *call, _ none) (participantView, error) {
+	p, err := s.Service.GoLive(ctx, c.who.Actor, c.id())
+	return c.participant(p), err
+}

@@ -1,0 +1,259 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
+)
+
+// route is one line of the route table: what it does, and who may.
+type route struct {
+	method  string // "" for all
+	path    string // with {name} for a path value
+	summary string
+	scopes  []string // who may; empty only when public
+	public  bool
+	query   []string // the parameters it takes, no others
+	status  int      // of a good answer; 0 means 200, or 204 when it answers none
+	staff   bool     // reads people: recorded before it is answered
+
+	do       operation        // a typed handler, or
+	serve    http.HandlerFunc // one that writes its own answer,
+	produces string           // of this media type
+}
+
+// none is the body that a request or an answer does not have.
+type none struct{}
+
+// operation is a typed handler with its types at hand: they decode the body,
+// encode the answer and describe both in /openapi.json.
+type operation struct {
+	in, out reflect.Type
+	run     func(ctx context.Context, c *call, body []byte) (any, error)
+}
+
+func typed[In, Out any](run func(context.Context, *call, In) (Out, error)) operation {
+	return operation{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), run: func(ctx context.Context, c *call, body []byte) (any, error) {
+		var in In
+		if err := decode(body, &in); err != nil {
+			return nil, err
+		}
+		return run(ctx, c, in)
+	}}
+}
+
+// call is one request to a typed handler.
+type call struct {
+	r       *http.Request
+	who     auth.Principal
+	query   url.Values
+	header  http.Header // of the answer
+	created string      // path of what was made, for the Location header
+}
+
+func (c *call) id() string { return c.r.PathValue("id") }
+
+// staffTexts says whether the caller may read what is written for Healthix
+// staff; everybody else gets the outward texts.
+func (c *call) staffTexts() bool {
+	return c.who.Scope == auth.ScopeOperator || c.who.Scope == auth.ScopeAuditor
+}
+
+// within answers the participant that a read is bounded by, "" for all. To a
+// token that is bound to one participant the others do not exist.
+func (c *call) within(asked string) (string, error) {
+	if own := c.who.Participant; own != "" {
+		if asked != "" && asked != own {
+			return "", lifecycle.Faultf(lifecycle.KindNotFound, "participant", "not found")
+		}
+		return own, nil
+	}
+	return asked, nil
+}
+
+// limit reads the page size.
+func (c *call) limit() (int, error) {
+	const usual, most = 100, 500
+	text := c.query.Get("limit")
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, lifecycle.Faultf(lifecycle.KindInvalid, "limit", "limit is %q; expected a whole number from 1 to %d", text, most)
+	}
+	return n, nil
+}
+
+// page is what every list answers.
+type page[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"nextCursor"` // null at the end
+	Total      *int    `json:"total,omitempty"`
+}
+
+// whole is a list that fits one page.
+func whole[T any](items []T) page[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return page[T]{Items: items}
+}
+
+func (p page[T]) rows() int { return len(p.Items) }
+
+// as makes a list's items presentable.
+func as[From, To any](items []From, show func(From) To) []To {
+	shown := make([]To, 0, len(items))
+	for _, item := range items {
+		shown = append(shown, show(item))
+	}
+	return shown
+}
+
+// rendered is an answer that is not JSON when another media type was asked for.
+type rendered interface {
+	render() (contentType string, body []byte)
+}
+
+// handler is the one way from request to answer: who asks, what they ask, do
+// it, record the reading, answer.
+func (s *server) handler(rt route) http.HandlerFunc {
+	if rt.serve != nil {
+		return rt.serve
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, c, err := s.answer(w, r, rt)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		if c.created != "" {
+			w.Header().Set("Location", s.BaseURL+c.created)
+		}
+		if rt.statusOf() == http.StatusNoContent {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if other, ok := answer.(rendered); ok {
+			if contentType, body := other.render(); contentType != "" {
+				write(w, r, rt.statusOf(), contentType, body)
+				return
+			}
+		}
+		body, err := json.Marshal(answer)
+		if err != nil {
+			s.refuse(w, r, fmt.Errorf("encode answer of %s: %w", rt.path, err))
+			return
+		}
+		write(w, r, rt.statusOf(), "application/json", append(body, '\n'))
+	}
+}
+
+func (rt route) statusOf() int {
+	switch {
+	case rt.status != 0:
+		return rt.status
+	case rt.do.out == reflect.TypeFor[none]():
+		return http.StatusNoContent
+	default:
+		return http.StatusOK
+	}
+}
+
+func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, *call, error) {
+	who, err := s.enter(r, rt.scopes)
+	if err != nil {
+		return nil, nil, err
+	}
+	query, err := checkQuery(r.URL.RawQuery, rt.query)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := readBody(w, r, maxResource)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > 0 {
+		if err := checkMedia(r.Header); err != nil {
+			return nil, nil, err
+		}
+	}
+	c := &call{r: r, who: who, query: query, header: w.Header()}
+	answer, err := rt.do.run(r.Context(), c, body)
+	if rt.staff {
+		if lost := s.recordRead(r, rt, c, answer, err); lost != nil {
+			return nil, nil, lost
+		}
+	}
+	return answer, c, err
+}
+
+// recordRead keeps that staff read about people. A read that cannot be
+// recorded is not answered; one that found nothing is recorded too.
+func (s *server) recordRead(r *http.Request, rt route, c *call, answer any, err error) error {
+	rows := 1
+	switch {
+	case err != nil && asFault(err).Kind == lifecycle.KindNotFound:
+		rows = 0
+	case err != nil:
+		return nil
+	}
+	if list, ok := answer.(interface{ rows() int }); ok {
+		rows = list.rows()
+	}
+	return s.readLog(r, c.who.Actor, rt.method+" "+rt.path, rows)
+}
+
+// readLog writes the entry: the filter as a digest, since it may name people.
+func (s *server) readLog(r *http.Request, by lifecycle.Actor, route string, rows int) error {
+	sum := sha256.Sum256([]byte(r.URL.Path + "?" + r.URL.RawQuery))
+	if err := s.Service.ReadLog(r.Context(), by, route, hex.EncodeToString(sum[:]), rows); err != nil {
+		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "this read cannot be put on record, so it is not answered; try again shortly", Err: err}
+	}
+	return nil
+}
+
+// checkQuery reads a query strictly: a parameter that would be ignored is
+// refused, so that nobody takes a whole list for a filtered one.
+func checkQuery(raw string, known []string) (url.Values, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, lifecycle.Faultf(lifecycle.KindInvalid, "", "the query string cannot be read; check its %% signs")
+	}
+	for name, given := range values {
+		switch {
+		case name == "asOf" && !slices.Contains(known, name):
+			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "asOf is not available yet; leave it out to read the present state")
+		case !slices.Contains(known, name):
+			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "unknown query parameter %q; expected %s", name, orNone(known))
+		case len(given) > 1:
+			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "query parameter %q is given %d times; give it once", name, len(given))
+		case !isText(given[0]):
+			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "query parameter %q is not text", name)
+		}
+	}
+	return values, nil
+}
+
+// isText says whether every database can hold the text.
+func isText(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return "only " + strings.Join(names, ", ")
+}

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
+)
+
+// root is where the JSON API lives.
+const root = "/api/v1"
+
+// Who may. Every route names one of these, or says that it is public.
+var (
+	operators = []string{auth.ScopeOperator}
+	managers  = []string{auth.ScopeOperator, auth.ScopeAUM}
+	readers   = []string{auth.ScopeOperator, auth.ScopeAuditor, auth.ScopeAUM}
+	staff     = []string{auth.ScopeOperator, auth.ScopeAuditor}
+	portals   = []string{auth.ScopePortal}
+	machines  = []string{auth.ScopeSCIM, auth.ScopeAuditor}
+)
+
+const (
+	get   = http.MethodGet
+	post  = http.MethodPost
+	put   = http.MethodPut
+	patch = http.MethodPatch
+	del   = http.MethodDelete
+)
+
+// table is every route there is.
+func (s *server) table() []route {
+	routes := []route{
+		{method: get, path: root + "/participants", summary: "List participants", scopes: readers, do: typed(s.listParticipants)},
+		{method: post, path: root + "/participants", summary: "Add a participant", scopes: operators, status: 201, do: typed(s.addParticipant)},
+		{method: get, path: root + "/participants/{id}", summary: "One participant", scopes: readers, do: typed(s.getParticipant)},
+		{method: patch, path: root + "/participants/{id}", summary: "Change name and settings", scopes: operators, do: typed(s.changeParticipant)},
+		{method: post, path: root + "/participants/{id}/suspend", summary: "Close access for everybody there", scopes: operators, do: typed(s.suspendParticipant)},
+		{method: post, path: root + "/participants/{id}/resume", summary: "End a suspension", scopes: operators, do: typed(s.resumeParticipant)},
+		{method: post, path: root + "/participants/{id}/live", summary: "Go from observing to live", scopes: operators, do: typed(s.goLive)},
+
+		{method: get, path: root + "/tokens", summary: "List tokens", scopes: managers, query: []string{"participant"}, do: typed(s.listTokens)},
+		{method: post, path: root + "/tokens", summary: "Issue a token; its text is answered once", scopes: managers, status: 201, do: typed(s.issueToken)},
+		{method: del, path: root + "/tokens/{id}", summary: "Revoke a token", scopes: managers, do: typed(s.revokeToken)},
+
+		{method: get, path: root + "/users", summary: "List users", scopes: readers, staff: true,
+			query: []string{"participant", "q", "status", "role", "gate", "cursor", "limit"}, do: typed(s.listUsers)},
+		{method: get, path: root + "/users/{id}", summary: "One user", scopes: readers, staff: true, do: typed(s.getUser)},
+		{method: get, path: root + "/users/{id}/timeline", summary: "What happened, in sentences", scopes: readers, staff: true, do: typed(s.getTimeline)},
+		{method: get, path: root + "/users/{id}/decision", summary: "The decision and how it came about", scopes: readers, staff: true, do: typed(s.getDecision)},
+		{method: post, path: root + "/users/{id}/deactivate", summary: "End access by hand", scopes: managers, do: typed(s.deactivate)},
+		{method: get, path: root + "/users/{id}/evidence", summary: "List evidence", scopes: readers, staff: true, do: typed(s.listEvidence)},
+		{method: post, path: root + "/users/{id}/evidence", summary: "Record evidence", scopes: operators, status: 201, do: typed(s.recordEvidence)},
+		{method: del, path: root + "/users/{id}/evidence/{evidence}", summary: "Revoke evidence", scopes: operators, query: []string{"reason"}, do: typed(s.revokeEvidence)},
+		{method: post, path: root + "/users/{id}/approvals", summary: "Approve or reject", scopes: operators, do: typed(s.approve)},
+		{method: get, path: root + "/users/{id}/holds", summary: "List holds", scopes: staff, staff: true, do: typed(s.listHolds)},
+		{method: post, path: root + "/users/{id}/holds", summary: "Hold", scopes: operators, status: 201, do: typed(s.hold)},
+		{method: del, path: root + "/users/{id}/holds/{hold}", summary: "Lift a hold", scopes: operators, do: typed(s.liftHold)},
+		{method: post, path: root + "/users/{id}/activation", summary: "Send a new activation link; the old one is void", scopes: managers, do: typed(s.resendActivation)},
+		{method: put, path: root + "/users/{id}/clinical-alerts", summary: "Ask for clinical alerts", scopes: managers, do: typed(s.setClinicalAlerts)},
+
+		{method: get, path: root + "/titles/unmapped", summary: "Titles that no rule answers", scopes: readers, query: []string{"participant"}, do: typed(s.listUnmapped)},
+		{method: get, path: root + "/policy", summary: "The policy in force; the document itself with Accept: application/yaml", scopes: readers, do: typed(s.getPolicy)},
+		{method: get, path: root + "/policy/versions", summary: "List policy versions", scopes: staff, do: typed(s.listPolicies)},
+		{method: post, path: root + "/policy/explain", summary: "Which role a title leads to, and why", scopes: readers, do: typed(s.explain)},
+
+		{method: get, path: root + "/jobs", summary: "List jobs", scopes: operators, query: []string{"state", "limit"}, do: typed(s.listJobs)},
+		{method: post, path: root + "/jobs/{id}/retry", summary: "Do a job again now", scopes: operators, do: typed(s.retryJob)},
+
+		{method: post, path: root + "/activations/redeem", summary: "Redeem an activation code", scopes: portals, do: typed(s.redeem)},
+		{method: get, path: root + "/access/{username}", summary: "What a username may do now", scopes: portals, do: typed(s.getAccess)},
+		{method: get, path: root + "/access", summary: "The same, by a participant's own name for a person", scopes: portals,
+			query: []string{"participant", "userName", "externalId"}, do: typed(s.findAccess)},
+
+		{path: scimRoot, summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
+		{path: scimRoot + "/*", summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
+
+		{method: get, path: "/.well-known/jwks.json", summary: "Keys that tokens are signed with", public: true, produces: "application/jwk-set+json", serve: s.serveKeys},
+		{method: get, path: "/openapi.json", summary: "This description", public: true, produces: "application/json", serve: s.serveOpenAPI},
+		{method: get, path: "/livez", summary: "Is the process alive", public: true, produces: "text/plain", serve: s.serveAlive},
+		{method: get, path: "/readyz", summary: "Do database and schema answer", public: true, produces: "text/plain", serve: s.serveReady},
+	}
+	if !s.HideMetrics {
+		routes = append(routes, route{method: get, path: "/metrics", summary: "Prometheus metrics", public: true, produces: "text/plain", serve: s.Metrics.Handler().ServeHTTP})
+	}
+	if s.PortalStandIn {
+		routes = append(routes,
+			route{method: get, path: standInPath, summary: "Stand-in for the portal's activation page", public: true, produces: "text/html", serve: s.serveStandIn},
+			route{method: post, path: standInPath, summary: "Redeem on the stand-in page", public: true, produces: "text/html", serve: s.redeemOnStandIn})
+	}
+	return routes
+}
+
+func (s *server) serveKeys(w http.ResponseWriter, r *http.Request) {
+	keys, err := s.Signer.JWKS()
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	write(w, r, http.StatusOK, "application/jwk-set+json", keys)
+}
+
+func (s *server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	write(w, r, http.StatusOK, "application/json", s.openAPI)
+}
+
+func (s *server) serveAlive(w http.ResponseWriter, r *http.Request) {
+	write(w, r, http.StatusOK, "text/plain; charset=utf-8", []byte("alive\n"))
+}
+
+func (s *server) serveReady(w http.ResponseWriter, r *http.Request) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	if err := s.Store.Ready(ctx); err != nil {
+		s.refuse(w, r, &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the database does not answer", Err: err})
+		return
+	}
+	write(w, r, http.StatusOK, "text/plain; charset=utf-8", []byte("ready\n"))
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// openDoors are the only paths that answer without a token.
+var openDoors = map[string]bool{
+	"/.well-known/jwks.json": true, "/openapi.json": true, "/livez": true, "/readyz": true, "/metrics": true, standInPath: true,
+}
+
+func everyRoute() *server {
+	s := &server{Options: Options{Metrics: NewMetrics(), PortalStandIn: true}}
+	s.routes = s.table()
+	return s
+}
+
+func TestEveryRouteNamesItsScopes(t *testing.T) {
+	s := everyRoute()
+	byPath := map[string]route{}
+	for _, rt := range s.routes {
+		byPath[rt.method+" "+echoPath(rt.path)] = rt
+		switch {
+		case rt.public && (len(rt.scopes) > 0 || !openDoors[rt.path]):
+			t.Errorf("%s %s is public", rt.method, rt.path)
+		case !rt.public && len(rt.scopes) == 0:
+			t.Errorf("%s %s names no scope", rt.method, rt.path)
+		case (rt.serve == nil) == (rt.do.run == nil):
+			t.Errorf("%s %s has not one handler", rt.method, rt.path)
+		case rt.serve != nil && !rt.public && !isSCIM(rt.path):
+			t.Errorf("%s %s writes its own answer: nobody checks its token", rt.method, rt.path)
+		case rt.summary == "":
+			t.Errorf("%s %s has no summary", rt.method, rt.path)
+		case strings.HasPrefix(rt.path, root+"/users") && rt.method == http.MethodGet && !rt.staff:
+			t.Errorf("%s %s reads people and is not recorded", rt.method, rt.path)
+		}
+	}
+	for _, mounted := range s.router().Routes() {
+		method := mounted.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		_, own := byPath[method+" "+mounted.Path]
+		_, all := byPath[" "+mounted.Path]
+		if !own && !all {
+			t.Errorf("%s %s is mounted and not in the table", mounted.Method, mounted.Path)
+		}
+	}
+}
+
+func TestEveryRouteIsDescribed(t *testing.T) {
+	s := everyRoute()
+	var document struct {
+		OpenAPI string `json:"openapi"`
+		Paths   map[string]map[string]struct {
+			Responses map[string]json.RawMessage `json:"responses"`
+			Security  []json.RawMessage          `json:"security"`
+		} `json:"paths"`
+		Components struct {
+			Schemas map[string]json.RawMessage `json:"schemas"`
+		} `json:"components"`
+	}
+	text := s.describe()
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	if document.OpenAPI != "3.1.0" {
+		t.Errorf("openapi is %q", document.OpenAPI)
+	}
+	for _, rt := range s.routes {
+		if rt.method == "" {
+			continue // SCIM describes itself
+		}
+		described, ok := document.Paths[rt.path][strings.ToLower(rt.method)]
+		if !ok || len(described.Responses) < 2 || (len(described.Security) == 0) != rt.public {
+			t.Errorf("%s %s: described as %+v", rt.method, rt.path, described)
+		}
+	}
+	for _, reference := range strings.Split(string(text), `"#/components/schemas/`)[1:] {
+		name, _, _ := strings.Cut(reference, `"`)
+		if len(document.Components.Schemas[name]) < len(`{"type":"object"}`) {
+			t.Errorf("schema %q is used and not described", name)
+		}
+	}
+	for name, schema := range document.Components.Schemas {
+		if strings.ContainsAny(name, "[]/.·") {
+			t.Errorf("schema name %q: %s", name, schema)
+		}
+	}
+}

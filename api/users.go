@@ -1,0 +1,298 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// userView is a user as the API shows one.
+type userView struct {
+	ID           string     `json:"id"`
+	Participant  string     `json:"participant"`
+	UserName     string     `json:"userName"`
+	ExternalID   *string    `json:"externalId"`
+	Name         nameView   `json:"name"`
+	Email        *string    `json:"email"`
+	Mobile       *string    `json:"mobile"`
+	Title        *string    `json:"title"`
+	Department   *string    `json:"department"`
+	Active       bool       `json:"active"`
+	Access       accessView `json:"access"`
+	Created      time.Time  `json:"created"`
+	LastModified time.Time  `json:"lastModified"`
+	Version      int64      `json:"version"`
+}
+
+type nameView struct {
+	GivenName  string `json:"givenName"`
+	FamilyName string `json:"familyName"`
+	Formatted  string `json:"formatted,omitempty"`
+}
+
+type accessView struct {
+	Status            policy.Status `json:"status"`
+	Role              *string       `json:"role"`
+	Permissions       []string      `json:"permissions"`
+	RequestedRole     *string       `json:"requestedRole"`
+	Gates             []gateView    `json:"gates"`
+	Username          *string       `json:"username"`
+	ReleasedAt        *time.Time    `json:"releasedAt"`
+	TrainingExpiresAt *time.Time    `json:"trainingExpiresAt"`
+	ValidUntil        *time.Time    `json:"validUntil"`
+	ClinicalAlerts    string        `json:"clinicalAlerts"`
+	Activation        string        `json:"activation,omitempty"` // sent, redeemed, expired; of one user only
+	PolicyVersion     int64         `json:"policyVersion"`
+	Reason            string        `json:"reason"`
+}
+
+type gateView struct {
+	Gate    policy.Gate `json:"gate"`
+	Open    bool        `json:"open"`
+	Reason  string      `json:"reason"`
+	Since   *time.Time  `json:"since"`
+	Missing []string    `json:"missing,omitempty"`
+}
+
+// optional is a text that may be absent: null, never "".
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// text picks the staff's sentence for staff, if there is one, and the outward
+// one for everybody else.
+func (c *call) text(outward, staff string) string {
+	if staff != "" && c.staffTexts() {
+		return staff
+	}
+	return outward
+}
+
+// user shows a user as things stand at an instant.
+func (c *call) user(u storage.User, now time.Time) userView {
+	d := u.Access(now)
+	formatted := ""
+	if name, ok := u.Document["name"].(map[string]any); ok {
+		formatted, _ = name["formatted"].(string)
+	}
+	return userView{
+		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
+		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
+		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
+		Active: u.Active, Created: u.Created, LastModified: u.LastModified, Version: u.Version,
+		Access: accessView{
+			Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...), RequestedRole: optional(d.RequestedRole),
+			Gates: as(d.Gates, c.gate), Username: optional(u.HealthixUsername), ReleasedAt: u.ReleasedAt,
+			TrainingExpiresAt: d.TrainingExpiresAt, ValidUntil: d.ValidUntil, ClinicalAlerts: u.ClinicalAlerts,
+			PolicyVersion: d.PolicyVersion, Reason: c.text(d.Reason, d.Staff),
+		},
+	}
+}
+
+func (c *call) gate(g policy.GateState) gateView {
+	return gateView{Gate: g.Gate, Open: g.Open, Reason: c.text(g.Reason, g.Staff), Since: g.Since, Missing: g.Missing}
+}
+
+// userOf answers the user in the path; another participant's is not found.
+func (s *server) userOf(ctx context.Context, c *call) (storage.User, error) {
+	return s.read.GetUser(ctx, c.who.Participant, c.id())
+}
+
+var (
+	statuses = []string{"pending", "released", "suspended", "revoked", "ineligible"}
+	gates    = []string{"participant", "title", "email", "mobile", "training", "approval", "npi", "hold"}
+)
+
+func oneOf(name, value string, known []string) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	return lifecycle.Faultf(lifecycle.KindInvalid, name, "%s is %q; expected %s", name, value, orNone(known))
+}
+
+// userFilter is what a list of users is narrowed by.
+func userFilter(c *call) (storage.Filter, error) {
+	q := c.query
+	if err := oneOf("status", q.Get("status"), statuses); err != nil {
+		return nil, err
+	}
+	if err := oneOf("gate", q.Get("gate"), gates); err != nil {
+		return nil, err
+	}
+	all := storage.And{}
+	if text := storage.FoldKey(q.Get("q")); text != "" {
+		either := storage.Or{storage.Cmp{Field: storage.FieldUserName, Op: storage.OpCo, Value: storage.UserNameKey(q.Get("q"))}}
+		for _, field := range []storage.Field{storage.FieldDisplayName, storage.FieldGivenName, storage.FieldFamilyName, storage.FieldEmail} {
+			either = append(either, storage.Cmp{Field: field, Op: storage.OpCo, Value: text})
+		}
+		all = append(all, either)
+	}
+	for _, by := range []struct {
+		name  string
+		field storage.Field
+	}{{"status", storage.FieldStatus}, {"role", storage.FieldRole}, {"gate", storage.FieldGate}} {
+		if value := q.Get(by.name); value != "" {
+			all = append(all, storage.Cmp{Field: by.field, Op: storage.OpEq, Value: value})
+		}
+	}
+	return all, nil
+}
+
+func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView], error) {
+	var empty page[userView]
+	participant, err := c.within(c.query.Get("participant"))
+	if err != nil {
+		return empty, err
+	}
+	filter, err := userFilter(c)
+	if err != nil {
+		return empty, err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return empty, err
+	}
+	bound, err := json.Marshal([]string{"users", participant, c.query.Get("q"), c.query.Get("status"), c.query.Get("role"), c.query.Get("gate")})
+	if err != nil {
+		return empty, fmt.Errorf("bind cursor: %w", err)
+	}
+	after, err := s.after(bound, c.query.Get("cursor"))
+	if err != nil {
+		return empty, err
+	}
+	now := s.Service.Now()
+	users, total, err := s.read.ListUsers(ctx, storage.Query{
+		Participant: participant, Filter: filter, After: after, Limit: limit + 1, Total: true, Now: now,
+	})
+	if err != nil {
+		return empty, err
+	}
+	answer := page[userView]{Total: &total}
+	if len(users) > limit {
+		users = users[:limit]
+		next, err := s.cursor(bound, users[limit-1])
+		if err != nil {
+			return empty, err
+		}
+		answer.NextCursor = &next
+	}
+	answer.Items = as(users, func(u storage.User) userView { return c.user(u, now) })
+	return answer, nil
+}
+
+func (s *server) getUser(ctx context.Context, c *call, _ none) (userView, error) {
+	u, err := s.userOf(ctx, c)
+	if err != nil {
+		return userView{}, err
+	}
+	return s.wholeUser(ctx, c, u)
+}
+
+// wholeUser shows a user and how far their activation link has come.
+func (s *server) wholeUser(ctx context.Context, c *call, u storage.User) (userView, error) {
+	links, err := s.read.ListActivations(ctx, u.ID)
+	if err != nil {
+		return userView{}, err
+	}
+	now := s.Service.Now()
+	v := c.user(u, now)
+	if len(links) > 0 {
+		v.Access.Activation = activation(links[0], now)
+	}
+	return v, nil
+}
+
+// activation says how far the newest link has come.
+func activation(a storage.Activation, now time.Time) string {
+	switch {
+	case a.Redeemed != nil:
+		return "redeemed"
+	case a.Voided != nil || !now.Before(a.Expires):
+		return "expired"
+	default:
+		return "sent"
+	}
+}
+
+// decisionView is a decision with the trace that led there.
+type decisionView struct {
+	User        string        `json:"user"`
+	Status      policy.Status `json:"status"`
+	Role        *string       `json:"role"`
+	Permissions []string      `json:"permissions"`
+	TitleRole   *string       `json:"titleRole"`
+	NormalTitle *string       `json:"normalTitle"`
+	Rule        *string       `json:"rule"`
+	Transition  bool          `json:"transition"`
+	Gates       []gateView    `json:"gates"`
+	Trace       []policy.Step `json:"trace"`
+	Reason      string        `json:"reason"`
+
+	ValidUntil    *time.Time `json:"validUntil"`
+	PolicyVersion int64      `json:"policyVersion"`
+	DecidedAt     time.Time  `json:"decidedAt"`
+	Version       int64      `json:"version"`
+}
+
+func (s *server) getDecision(ctx context.Context, c *call, _ none) (decisionView, error) {
+	u, err := s.userOf(ctx, c)
+	if err != nil {
+		return decisionView{}, err
+	}
+	d := u.Access(s.Service.Now())
+	return decisionView{
+		User: u.ID, Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
+		TitleRole: optional(d.TitleRole), NormalTitle: optional(d.NormalTitle), Rule: optional(d.Rule), Transition: d.Transition,
+		Gates: as(d.Gates, c.gate), Trace: append([]policy.Step{}, d.Trace...), Reason: c.text(d.Reason, d.Staff),
+		ValidUntil: d.ValidUntil, PolicyVersion: d.PolicyVersion, DecidedAt: d.DecidedAt, Version: u.Version,
+	}, nil
+}
+
+// timelineView is one entry of a user's record, as a sentence.
+type timelineView struct {
+	At       time.Time `json:"at"`
+	Action   string    `json:"action"`
+	Actor    actorView `json:"actor"`
+	Sentence string    `json:"sentence"`
+}
+
+type actorView struct {
+	Kind    string `json:"kind"`
+	Subject string `json:"subject,omitempty"` // staff only
+}
+
+func (s *server) getTimeline(ctx context.Context, c *call, _ none) (page[timelineView], error) {
+	var empty page[timelineView]
+	u, err := s.userOf(ctx, c)
+	if err != nil {
+		return empty, err
+	}
+	rows, err := s.read.ListEntries(ctx, u.ID)
+	if err != nil {
+		return empty, err
+	}
+	line := make([]timelineView, 0, len(rows))
+	for _, row := range rows {
+		v := timelineView{At: row.At, Action: row.Action}
+		if err := json.Unmarshal(row.Canonical, &struct {
+			Actor    *actorView `json:"actor"`
+			Sentence *string    `json:"sentence"`
+		}{&v.Actor, &v.Sentence}); err != nil {
+			return empty, fmt.Errorf("read entry %s: %w", row.ID, err)
+		}
+		if !c.staffTexts() {
+			v.Actor.Subject = ""
+		}
+		line = append(line, v)
+	}
+	return whole(line), nil
+}
