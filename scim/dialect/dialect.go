@@ -3,7 +3,10 @@
 // guesses in silence, and in a strict reading it allows none.
 package dialect
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Leniency names one forgiveness. The names are counted and logged.
 type Leniency string
@@ -59,9 +62,8 @@ func (r *Reading) Drop(name string) bool {
 	if !r.Allow(UnknownDropped) {
 		return false
 	}
-	if len(name) > 200 {
-		name = name[:200]
-	}
+	name, _, _ = strings.Cut(name, "[") // a filter in a key holds values
+	name = name[:min(len(name), 200)]
 	if len(r.dropped) < maxDropped && !slices.Contains(r.dropped, name) {
 		r.dropped = append(r.dropped, name)
 	}

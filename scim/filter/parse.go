@@ -83,7 +83,7 @@ func ParsePath(text string) (Path, error) {
 		attr = text[:open]
 	}
 	if attr == "" || len(text) > MaxLength || strings.IndexFunc(attr, notName) >= 0 {
-		return Path{}, protocol.Errorf(protocol.InvalidPath, "path", "the path %s cannot be read; send attr, attr.sub, attr[filter] or attr[filter].sub", protocol.Quote(text))
+		return Path{}, protocol.Errorf(protocol.InvalidPath, "path", "the path %s cannot be read; send attr, attr.sub, attr[filter] or attr[filter].sub", protocol.Quote(attr))
 	}
 	if open < 0 {
 		return Path{Attr: attr}, nil
