@@ -159,7 +159,8 @@ func (x *exchange) serve(known bool) error {
 	path := strings.Trim(strings.TrimPrefix(x.r.URL.Path+"/", Prefix+"/"), "/")
 	endpoint, rest, _ := strings.Cut(path, "/")
 	table, err := x.route(endpoint, rest)
-	if !known && !(endpoint == "ServiceProviderConfig" && rest == "") {
+	public := endpoint == "ServiceProviderConfig" && rest == ""
+	if !known && !public {
 		return refuse(http.StatusUnauthorized, "this path needs a bearer token of scope scim")
 	}
 	if err != nil {

@@ -387,8 +387,23 @@ func (b *Binder) typed(a *schema.Attribute, path []string, e Compare) (storage.F
 		if v, err = n.Float64(); err != nil {
 			return nil, protocol.Errorf(protocol.InvalidFilter, a.Path(), "the number is out of range")
 		}
+	case bool:
+		if !n && a.Key == "primary" && a.Parent != nil {
+			return negate(notPrimary(path), e.Op == "ne"), nil
+		}
 	}
 	return storage.Attr{Path: path, Op: storage.Op(e.Op), Value: v}, nil
+}
+
+// notPrimary finds an element whose primary is false or absent, which is the
+// same (RFC 7643 §2.4). A path of one name is inside brackets already.
+func notPrimary(path []string) storage.Filter {
+	last := len(path) - 1
+	not := storage.Not{Filter: storage.Attr{Path: path[last:], Op: storage.OpEq, Value: true}}
+	if last == 0 {
+		return not
+	}
+	return storage.Element{Path: path[:last], Filter: not}
 }
 
 // operand checks operator and value against the attribute's type, and folds
