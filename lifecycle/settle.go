@@ -1,0 +1,362 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/healthix/healthix-scim/audit"
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// change says what a deed did to a user before access is decided again.
+type change struct {
+	fresh    bool   // create, reactivation, rehire: earlier access does not count
+	document bool   // the SCIM document moved, and so does lastModified
+	action   string // of the entry; "" for a pure re-decision
+	sentence string
+	fields   []audit.Field
+}
+
+// settle decides again and keeps the user's next version: it is the one place
+// that changes access. Release, suspension and revocation, the username, the
+// link, the promised mails, the history row and the entries all happen here, in
+// the caller's transaction. old is the locked row, nil on create. A pure
+// re-decision that changes nothing writes nothing.
+func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, old *storage.User, u storage.User, c change) (storage.User, error) {
+	now := tx.Now()
+	participant, err := tx.GetParticipant(ctx, u.Participant)
+	if err != nil {
+		return u, fmt.Errorf("participant %s: %w", u.Participant, err)
+	}
+	p, err := s.policyIn(ctx, tx)
+	if err != nil {
+		return u, err
+	}
+	u.ParticipantState = participant.State()
+	if c.fresh {
+		u.ReleasedAt, u.InvitedAt = nil, nil
+	}
+
+	f := facts(u, u.ParticipantState)
+	if old != nil && !c.fresh {
+		f.Prior = old.Decision
+	}
+	approvals, err := s.gather(ctx, tx, u, &f)
+	if err != nil {
+		return u, err
+	}
+	if f.EmailTaken, err = s.holdAddress(ctx, tx, old, u); err != nil {
+		return u, err
+	}
+	if c.fresh || !u.Active || u.Deleted != nil {
+		f.Approvals = nil // product rule 8: approvals do not survive
+	}
+
+	u.Decision = p.Decide(f, now)
+	u.TitleKey = u.Decision.NormalTitle
+	if c.action == "" && old != nil && same(old.Decision, u.Decision) {
+		return *old, nil
+	}
+	if err := s.endApprovals(ctx, tx, approvals, u, f.Approvals == nil); err != nil {
+		return u, err
+	}
+	if u.Decision.Status == policy.StatusRevoked {
+		u.ClinicalAlerts = "none"
+	}
+	u.Version = 1
+	if old != nil {
+		u.Version = old.Version + 1
+	}
+	if c.document {
+		u.LastModified = now
+	}
+	if err := s.moveAccess(ctx, tx, participant, old, &u, c.fresh); err != nil {
+		return u, err
+	}
+
+	digest, err := tx.PutUser(ctx, u)
+	if err != nil {
+		return u, fmt.Errorf("keep user %s: %w", u.ID, err)
+	}
+	return u, s.recordUser(ctx, tx, a, old, u, c, digest)
+}
+
+// gather reads what the decision rests on besides the document.
+func (s *Service) gather(ctx context.Context, tx storage.Tx, u storage.User, f *policy.Facts) ([]storage.Approval, error) {
+	if u.Version == 0 {
+		return nil, nil // a new user has nothing on record
+	}
+	evidence, err := tx.ListEvidence(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("evidence of %s: %w", u.ID, err)
+	}
+	for _, e := range evidence {
+		if e.Revoked == nil {
+			f.Evidence = append(f.Evidence, e.Evidence)
+		}
+	}
+	holds, err := tx.ListHolds(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("holds of %s: %w", u.ID, err)
+	}
+	for _, h := range holds {
+		if h.Lifted == nil {
+			f.Holds = append(f.Holds, h.Hold)
+		}
+	}
+	approvals, err := tx.ListApprovals(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("approvals of %s: %w", u.ID, err)
+	}
+	live := approvals[:0]
+	for _, ap := range approvals {
+		if ap.Ended == nil {
+			live = append(live, ap)
+			f.Approvals = append(f.Approvals, ap.Approval)
+		}
+	}
+	return live, nil
+}
+
+// holdAddress takes the user's address, or gives it up to the oldest user who
+// waits for it (product rule 10), and says whether somebody else holds it.
+func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.User, u storage.User) (taken bool, err error) {
+	wants := u.EmailKey
+	if !u.Active || u.Deleted != nil {
+		wants = ""
+	}
+	if old != nil && old.EmailKey != "" && old.EmailKey != wants {
+		if err := s.freeAddress(ctx, tx, old.EmailKey, u.ID); err != nil {
+			return false, err
+		}
+	}
+	if wants == "" {
+		return false, nil
+	}
+	holder, err := tx.ClaimEmail(ctx, wants, u.ID)
+	if err != nil {
+		return false, fmt.Errorf("claim address of %s: %w", u.ID, err)
+	}
+	return holder != u.ID, nil
+}
+
+func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user string) error {
+	if err := tx.ReleaseEmail(ctx, key, user); err != nil {
+		return fmt.Errorf("free address of %s: %w", user, err)
+	}
+	waiting, err := tx.ListEmailHolders(ctx, key)
+	if err != nil {
+		return fmt.Errorf("who waits for the address of %s: %w", user, err)
+	}
+	for _, w := range waiting {
+		if w.ID == user {
+			continue
+		}
+		if _, err := tx.ClaimEmail(ctx, key, w.ID); err != nil {
+			return fmt.Errorf("hand address on to %s: %w", w.ID, err)
+		}
+		return tx.Enqueue(ctx, JobDecide, w.ID, w.ID, time.Time{})
+	}
+	return nil
+}
+
+// endApprovals ends those that no longer fit: another role or title, or all.
+func (s *Service) endApprovals(ctx context.Context, tx storage.Tx, live []storage.Approval, u storage.User, all bool) error {
+	now := tx.Now()
+	for _, ap := range live {
+		if !all && ap.Role == u.Decision.TitleRole && ap.Title == u.Decision.NormalTitle {
+			continue
+		}
+		ap.Ended = &now
+		if err := tx.PutApproval(ctx, ap); err != nil {
+			return fmt.Errorf("end approval %s: %w", ap.ID, err)
+		}
+	}
+	return nil
+}
+
+// moveAccess does what follows when access begins, ends or returns.
+func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant storage.Participant, old *storage.User, u *storage.User, fresh bool) error {
+	now := tx.Now()
+	var before policy.Decision
+	if old != nil {
+		before = old.Decision
+	}
+	if before.Status == policy.StatusReleased {
+		switch {
+		case before.ValidUntil != nil && !now.Before(*before.ValidUntil):
+			u.ClosedAt = before.ValidUntil
+		case u.Decision.Status != policy.StatusReleased:
+			u.ClosedAt = &now
+		}
+	}
+	if u.Decision.Status == policy.StatusRevoked && before.Status != policy.StatusRevoked {
+		u.ClosedAt = &now
+	}
+	if old != nil && !fresh && old.ReleasedAt != nil {
+		if err := s.moveAddress(ctx, tx, *old, *u); err != nil {
+			return err
+		}
+	}
+
+	wasSeen := policy.StatusPending
+	if old != nil && !fresh {
+		wasSeen = before.At(now, u.ParticipantState).Status
+	}
+	switch isSeen := u.Access(now).Status; {
+	case isSeen == policy.StatusReleased && wasSeen != policy.StatusReleased:
+		if err := s.release(ctx, tx, participant, u); err != nil {
+			return err
+		}
+	case u.Decision.Status == policy.StatusSuspended && before.Status == policy.StatusReleased:
+		if err := tx.Enqueue(ctx, JobSuspended, jobKey(*u), u.ID, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if !invites(*u) {
+		return nil
+	}
+	u.InvitedAt = &now
+	return tx.Enqueue(ctx, JobInvitation, jobKey(*u), u.ID, time.Time{})
+}
+
+// release gives the username and promises the message (product rule 3).
+func (s *Service) release(ctx context.Context, tx storage.Tx, participant storage.Participant, u *storage.User) error {
+	now := tx.Now()
+	if u.HealthixUsername == "" {
+		username, err := s.newUsername(ctx, tx)
+		if err != nil {
+			return err
+		}
+		u.HealthixUsername = username
+	}
+	first := u.ReleasedAt == nil
+	u.ReleasedAt = &now
+	if participant.Settings.SSO {
+		return tx.Enqueue(ctx, JobConfirmed, jobKey(*u), u.ID, time.Time{})
+	}
+	if !first {
+		links, err := tx.ListActivations(ctx, u.ID)
+		if err != nil {
+			return fmt.Errorf("links of %s: %w", u.ID, err)
+		}
+		if slices.ContainsFunc(links, func(l storage.Activation) bool { return l.Redeemed != nil }) {
+			return tx.Enqueue(ctx, JobReturned, jobKey(*u), u.ID, time.Time{})
+		}
+	}
+	link, err := s.newActivation(ctx, tx, *u)
+	if err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, JobCredentials, link.ID, link.ID, time.Time{})
+}
+
+// moveAddress voids unused links when e-mail or mobile of a released user
+// moved, and promises the old address a notice.
+func (s *Service) moveAddress(ctx context.Context, tx storage.Tx, old, u storage.User) error {
+	if old.Email == u.Email && old.Mobile == u.Mobile {
+		return nil
+	}
+	if err := s.voidLinks(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if old.Email == "" || old.Email == u.Email {
+		return nil
+	}
+	subject := fmt.Sprintf("%s/%d", u.ID, old.Version)
+	return tx.Enqueue(ctx, JobAddressChanged, subject, subject, time.Time{})
+}
+
+// usernameLetters has no vowels and nothing that is read for something else.
+const usernameLetters = "bcdfghjkmnpqrstvwxz23456789"
+
+// newUsername draws a name that nobody ever had; the database's unique index
+// settles the race, and the deed then runs again.
+func (s *Service) newUsername(ctx context.Context, tx storage.Tx) (string, error) {
+	for {
+		name, err := s.drawUsername()
+		if err != nil {
+			return "", err
+		}
+		_, taken, err := tx.FindHealthixUsername(ctx, name)
+		if err != nil {
+			return "", fmt.Errorf("look for username: %w", err)
+		}
+		if !taken {
+			return name, nil
+		}
+	}
+}
+
+func (s *Service) drawUsername() (string, error) {
+	name := make([]byte, 0, 8)
+	var b [1]byte
+	for len(name) < cap(name) {
+		if _, err := s.random.Read(b[:]); err != nil {
+			return "", fmt.Errorf("draw username: %w", err)
+		}
+		// 243 is the largest multiple of 27 in a byte: no letter is likelier.
+		if int(b[0]) < 243 {
+			name = append(name, usernameLetters[int(b[0])%len(usernameLetters)])
+		}
+	}
+	return string(name), nil
+}
+
+// invites says whether the training invitation is due (product rule 2).
+func invites(u storage.User) bool {
+	d := u.Decision
+	if u.InvitedAt != nil || !u.Active || u.Deleted != nil || !u.ParticipantState.Open() {
+		return false
+	}
+	return !slices.ContainsFunc([]policy.Gate{policy.GateParticipant, policy.GateTitle, policy.GateEmail, policy.GateHold},
+		func(g policy.Gate) bool { return !d.Gate(g).Open }) && len(d.Gate(policy.GateTraining).Missing) > 0
+}
+
+// jobKey names one message about one version of a user.
+func jobKey(u storage.User) string { return fmt.Sprintf("%s/%d", u.ID, u.Version) }
+
+// recordUser writes the deed's entries; each commits to the history row.
+func (s *Service) recordUser(ctx context.Context, tx storage.Tx, a Actor, old *storage.User, u storage.User, c change, digest audit.Digest) error {
+	draft := audit.Draft{
+		Participant: u.Participant, User: u.ID, PolicyVersion: u.Decision.PolicyVersion,
+		Rule: u.Decision.Rule, History: []audit.Digest{digest},
+	}
+	if c.action != "" {
+		d := draft
+		d.Action, d.Sentence = c.action, c.sentence
+		d.Fields = append(documentFields(old, u), c.fields...)
+		if err := s.entry(ctx, tx, a, d); err != nil {
+			return err
+		}
+	}
+	if c.action != "" && old != nil && same(old.Decision, u.Decision) {
+		return nil
+	}
+	draft.Action = "access." + string(u.Decision.Status)
+	draft.Sentence = u.Decision.Reason
+	draft.Fields = accessFields(u.Decision, u.HealthixUsername)
+	return s.entry(ctx, tx, a, draft)
+}
+
+// same says whether two decisions come to the same for everybody who looks.
+func same(a, b policy.Decision) bool {
+	return a.Status == b.Status && a.Role == b.Role && a.TitleRole == b.TitleRole && a.RequestedRole == b.RequestedRole &&
+		a.NormalTitle == b.NormalTitle && a.Transition == b.Transition && a.WasReleased == b.WasReleased &&
+		a.PolicyVersion == b.PolicyVersion && a.Reason == b.Reason && a.Staff == b.Staff &&
+		slices.Equal(a.Permissions, b.Permissions) && sameTime(a.ValidUntil, b.ValidUntil) &&
+		sameTime(a.TrainingExpiresAt, b.TrainingExpiresAt) &&
+		slices.EqualFunc(a.Gates, b.Gates, func(x, y policy.GateState) bool {
+			return x.Gate == y.Gate && x.Open == y.Open && slices.Equal(x.Missing, y.Missing)
+		})
+}
+
+func sameTime(a, b *time.Time) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(*b)
+}
