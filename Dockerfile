@@ -1,0 +1,19 @@
+# syntax=docker/dockerfile:1
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /healthix-scim ./cmd/healthix-scim \
+ && mkdir -p /data && chown 65532:65532 /data
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build --chown=65532:65532 /data /data
+COPY --from=build /healthix-scim /healthix-scim
+USER 65532:65532
+WORKDIR /data
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s CMD ["/healthix-scim", "healthcheck"]
+ENTRYPOINT ["/healthix-scim"]
+CMD ["serve"]

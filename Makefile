@@ -1,0 +1,40 @@
+# Everything CI runs is `make test`; it works on a fresh machine with Go.
+
+export CGO_ENABLED = 0
+GOBIN       := $(shell go env GOPATH)/bin
+LINT        := $(GOBIN)/golangci-lint
+LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: test postgres check lint unit build demo bench fuzz
+
+test: postgres check lint unit
+
+# PostgreSQL is a part of the product, so tests run on a real one. They start a
+# throw-away cluster themselves; only the programs must be there.
+postgres:
+	@sh .ci/postgres
+
+check:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+
+# The linter is built once per machine, outside go.mod.
+lint:
+	@if [ ! -x $(LINT) ]; then echo "building the linter once (2-3 minutes)"; go install $(LINT_MODULE); fi
+	$(LINT) run
+
+unit:
+	CI=true go test -timeout 15m ./...
+
+build:
+	go build -trimpath -ldflags "-s -w" -o bin/healthix-scim ./cmd/healthix-scim
+
+demo:
+	go run ./cmd/healthix-scim serve --demo
+
+bench: build
+	go run ./cmd/healthix-scim-bench -server bin/healthix-scim
+
+fuzz:
+	go test -run=NONE -fuzz=FuzzParse -fuzztime=20s ./scim/filter
+	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s ./policy
