@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -77,10 +76,12 @@ func newHouse(t *testing.T, change func(*Options)) *house {
 	}
 	t.Cleanup(func() { h.store.Close() }) //nolint:errcheck // the folder goes with it
 	key := bytes.Repeat([]byte("k"), 32)
-	h.service = lifecycle.New(lifecycle.Options{
-		Store: h.store, Random: rand.Reader, Key: key, BaseURL: "http://house.example", PortalURL: "http://house.example/portal",
-		Mailer: noMail{}, Log: log,
+	h.service, err = lifecycle.New(lifecycle.Options{
+		Store: h.store, Mailer: noMail{}, Key: key, PortalURL: "http://house.example/portal", Log: log,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := h.service.EnsurePolicy(ctx); err != nil {
 		t.Fatal(err)
 	}

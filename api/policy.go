@@ -131,6 +131,7 @@ func (s *server) explain(ctx context.Context, c *call, in titleQuestion) (policy
 	if err != nil {
 		return policy.Explanation{}, err
 	}
+	facts.Participant.Type = "standard" // when the question names no participant
 	if participant != "" {
 		p, err := s.read.GetParticipant(ctx, participant)
 		if err != nil {

@@ -36,6 +36,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, old *stora
 		return u, err
 	}
 	u.ParticipantState = participant.State()
+	u.ExternalShared = participant.Settings.SharedExternalID
 	if c.fresh {
 		u.ReleasedAt, u.InvitedAt = nil, nil
 	}

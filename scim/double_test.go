@@ -28,7 +28,7 @@ type double struct {
 	n       int
 }
 
-func newServer(t *testing.T, e engineKind) *server {
+func newServer(t testing.TB, e engineKind) *server {
 	s := &server{participants: map[string]storage.Participant{"mercy": {ID: "mercy"}, "north": {ID: "north"}}}
 	s.handler = newHandler(s, &double{members: map[string][]storage.Member{}})
 	return s

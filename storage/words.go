@@ -53,16 +53,18 @@ type User struct {
 	UserName    string
 	UserNameKey string // prepared for comparison (PRECIS, case-mapped)
 	ExternalID  string
-	DisplayName string
-	GivenName   string
-	FamilyName  string
-	Email       string // gate address as sent
-	EmailKey    string // case-folded
-	Mobile      string // E.164, "" when missing or not valid
-	Title       string // as sent
-	TitleKey    string // normal form, "" when missing
-	Department  string
-	Active      bool
+	// ExternalShared: externalId need not be unique (a participant's setting).
+	ExternalShared bool
+	DisplayName    string
+	GivenName      string
+	FamilyName     string
+	Email          string // gate address as sent
+	EmailKey       string // case-folded
+	Mobile         string // E.164, "" when missing or not valid
+	Title          string // as sent
+	TitleKey       string // normal form, "" when missing
+	Department     string
+	Active         bool
 
 	Document Document
 	// Fold is the document prepared for comparison: attribute names
