@@ -4,7 +4,8 @@
 -- default. An absent text is '', so that it can be sorted and compared.
 
 create table instance (
-  id      text collate "C" primary key,  -- the tokens' issuer
+  one     integer primary key check (one = 1),  -- there is one row
+  id      text collate "C" not null,  -- the tokens' issuer
   created timestamptz not null
 );
 

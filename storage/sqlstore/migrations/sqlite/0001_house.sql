@@ -4,7 +4,8 @@
 -- can be sorted and compared.
 
 create table instance (
-  id      text primary key,  -- the tokens' issuer
+  one     integer primary key check (one = 1),  -- there is one row
+  id      text not null,  -- the tokens' issuer
   created integer not null
 );
 

@@ -1,0 +1,110 @@
+package sqlstore
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrate brings the database at the URL up to date.
+func Migrate(ctx context.Context, url string) error {
+	s, err := Open(ctx, url, Options{Migrate: true})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// Pending answers how many migrations the database at the URL lacks.
+func Pending(ctx context.Context, url string) (int, error) {
+	s, err := connect(ctx, url, Options{})
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.pending(ctx)
+	return n, errors.Join(err, s.Close())
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
+	dialect := goose.DialectSQLite3
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
+	if s.engine == postgresEngine {
+		dialect = goose.DialectPostgres
+		// Several nodes may start at once.
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, fmt.Errorf("lock for migrations: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	files, err := fs.Sub(migrations, "migrations/"+string(s.engine))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(dialect, s.sql, files, options...)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	provider, err := s.provider()
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the schema: %w", fault(err))
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("instance id: %w", err)
+	}
+	// The first migration fixes it; of several nodes the first one wins.
+	insert := "insert into instance (one, id, created) values (1, ?, ?) on conflict do nothing"
+	done := s.writes.WithContext(ctx).Exec("?", statement{insert, []any{id.String(), instant(s.now())}})
+	if done.Error != nil {
+		return fmt.Errorf("fix the instance id: %w", fault(done.Error))
+	}
+	return nil
+}
+
+// pending counts the migrations that the database lacks; it changes nothing.
+func (s *Store) pending(ctx context.Context) (int, error) {
+	provider, err := s.provider()
+	if err != nil {
+		return 0, err
+	}
+	found, err := provider.Status(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at the schema: %w", fault(err))
+	}
+	n := 0
+	for _, m := range found {
+		if m.State == goose.StatePending {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// current refuses a schema that this program does not know how to use.
+func (s *Store) current(ctx context.Context) error {
+	n, err := s.pending(ctx)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return fmt.Errorf("the database lacks %d migration(s) of this program; run healthix-scim migrate, or leave HEALTHIX_MIGRATE on", n)
+	}
+	return nil
+}
