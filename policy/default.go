@@ -1,0 +1,38 @@
+package policy
+
+import (
+	_ "embed"
+	"strings"
+	"sync"
+)
+
+// The default document in its three parts: data that Healthix replaces.
+var (
+	//go:embed default/roles.yaml
+	defaultRoles string
+	//go:embed default/words.yaml
+	defaultWords string
+	//go:embed default/titles.csv
+	defaultTitles string
+)
+
+// Default is the default document: roles, words and the title table as one
+// YAML text.
+func Default() []byte {
+	var b strings.Builder
+	b.WriteString(defaultRoles)
+	b.WriteString(defaultWords)
+	b.WriteString("titles: |\n")
+	for line := range strings.Lines(defaultTitles) {
+		b.WriteString("  " + line)
+	}
+	return []byte(b.String())
+}
+
+// builtIn are the words of a document that leaves them out.
+var builtIn = sync.OnceValue(func() wordLists {
+	d := reader{}
+	root := d.root([]byte(defaultWords))
+	lists, _ := d.words(root)
+	return lists
+})

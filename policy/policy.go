@@ -1,0 +1,90 @@
+// Package policy decides who should hold which role and whether a gate is
+// open, given facts and a time. It never asks the time, opens no file, talks to
+// nobody, and never grants on a resemblance: a title is in the table or it is
+// looked at by a person.
+package policy
+
+import "slices"
+
+// Policy is one policy document, read and checked. It never changes; it is safe
+// for concurrent use.
+type Policy struct {
+	version int64
+	digest  string
+	roles   []Role
+	modules []Module
+	common  []Gate // of every role with permissions
+	rows    []Row
+	words   words
+
+	byRole   map[string]*Role
+	byKey    map[string]*Row // whole normal forms of titles and aliases
+	byCanon  map[string]*Row // the same with synonyms in place; nil where rows differ
+	names    []string        // role names in alphabetical order
+	profiles []rowProfile    // of rows, for suggestions
+}
+
+// Role is a named set of permissions and what must hold before it is released.
+type Role struct {
+	Name             string
+	Permissions      []string
+	Modules          []string
+	Gates            []Gate // beyond those of every role
+	UntilApproved    string // the role that applies meanwhile, "" when none
+	ParticipantTypes []string
+}
+
+// Module is a piece of training.
+type Module struct {
+	ID        string
+	Name      string
+	Litmos    string // course or learning path in the LMS, "" when not known
+	GraceDays int
+}
+
+// Row is one line of the title table.
+type Row struct {
+	ID       string // e.g. registered-nurse
+	Title    string
+	Category string
+	Role     string
+	Aliases  []string
+	Basis    string
+	Guards   []Guard // all must hold
+}
+
+// Version is the number under which the policy is in force, 0 when it has none.
+func (p *Policy) Version() int64 { return p.version }
+
+// WithVersion is the same policy under a number.
+func (p *Policy) WithVersion(version int64) *Policy {
+	q := *p
+	q.version = version
+	return &q
+}
+
+// Digest is the hexadecimal SHA-256 of the canonical form: the same content in
+// another layout has the same digest.
+func (p *Policy) Digest() string { return p.digest }
+
+// Roles lists the roles in the document's order. The caller must not change
+// what the slices inside hold.
+func (p *Policy) Roles() []Role { return slices.Clone(p.roles) }
+
+// Modules lists the training that a role asks for.
+func (p *Policy) Modules(role string) []Module {
+	r := p.role(role)
+	if r == nil {
+		return nil
+	}
+	out := make([]Module, 0, len(r.Modules))
+	for _, id := range r.Modules {
+		if i := slices.IndexFunc(p.modules, func(m Module) bool { return m.ID == id }); i >= 0 {
+			out = append(out, p.modules[i])
+		}
+	}
+	return out
+}
+
+// role finds a role, nil when there is none of that name.
+func (p *Policy) role(name string) *Role { return p.byRole[name] }
