@@ -32,16 +32,20 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 		if err := fill(&u, draft); err != nil {
 			return err
 		}
-		back, err := s.comesBack(ctx, tx, participant, u)
+		back, err := comesBack(ctx, tx, participant, u)
 		if err != nil {
 			return err
 		}
 		c := change{fresh: true, document: true, action: "user.created", sentence: "The identity provider created the user."}
 		var old *storage.User
+		on := &dossier{}
 		if back != "" {
 			locked, err := tx.LockUser(ctx, a.Participant, back)
 			if err != nil {
 				return fmt.Errorf("lock user %s: %w", back, err)
+			}
+			if on, err = readDossier(ctx, tx, back); err != nil {
+				return err
 			}
 			old = &locked
 			u = locked
@@ -53,7 +57,7 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 		if err := clash(ctx, tx, u); err != nil {
 			return err
 		}
-		kept, err = s.settle(ctx, tx, a, old, u, c)
+		kept, err = s.settle(ctx, tx, a, participant, on, old, u, c)
 		return err
 	})
 	if err != nil {
@@ -64,7 +68,7 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 
 // comesBack finds the inactive person whom a new user is (product rule 9), or
 // refuses what clashes. "" means nobody: a new person.
-func (s *Service) comesBack(ctx context.Context, tx storage.Tx, participant storage.Participant, u storage.User) (string, error) {
+func comesBack(ctx context.Context, tx storage.Tx, participant storage.Participant, u storage.User) (string, error) {
 	byName, nameTaken, err := tx.FindUserName(ctx, u.Participant, u.UserNameKey)
 	if err != nil {
 		return "", fmt.Errorf("look for userName: %w", err)
@@ -79,6 +83,9 @@ func (s *Service) comesBack(ctx context.Context, tx storage.Tx, participant stor
 	if !nameTaken && !externalTaken {
 		return "", nil
 	}
+	if !nameTaken && participant.Settings.SharedExternalID {
+		return "", nil // there an externalId does not name one person
+	}
 	candidate := byName
 	if !nameTaken {
 		candidate = byExternal
@@ -89,9 +96,6 @@ func (s *Service) comesBack(ctx context.Context, tx storage.Tx, participant stor
 	}
 	if nameTaken {
 		return "", takenUserName()
-	}
-	if participant.Settings.SharedExternalID {
-		return "", nil
 	}
 	return "", takenExternalID()
 }
@@ -131,10 +135,14 @@ func clash(ctx context.Context, tx storage.Tx, u storage.User) error {
 	}
 	for _, h := range holders {
 		if h.Participant == u.Participant && h.ID != u.ID {
-			return Faultf(KindTaken, "emails", "the e-mail address is already in use by another active user here; one address belongs to one person: send another one, or deactivate the other user first")
+			return takenAddress()
 		}
 	}
 	return nil
+}
+
+func takenAddress() error {
+	return Faultf(KindTaken, "emails", "the e-mail address is already in use by another active user here; one address belongs to one person: send another one, or deactivate the other user first")
 }
 
 // ChangeUser runs an edit over the user and keeps what follows. An edit that
@@ -158,10 +166,18 @@ func (s *Service) ChangeUser(ctx context.Context, a Actor, id string, edit UserE
 		if err := fill(&u, draft); err != nil {
 			return err
 		}
-		if err := s.moved(ctx, tx, old, u); err != nil {
+		participant, err := participantOf(ctx, tx, old)
+		if err != nil {
 			return err
 		}
-		kept, err = s.settle(ctx, tx, a, &old, u, changeOf(old, u))
+		if err := moved(ctx, tx, participant, old, u); err != nil {
+			return err
+		}
+		on, err := readDossier(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		kept, err = s.settle(ctx, tx, a, participant, on, &old, u, changeOf(old, u))
 		return err
 	})
 	if err != nil {
@@ -171,7 +187,7 @@ func (s *Service) ChangeUser(ctx context.Context, a Actor, id string, edit UserE
 }
 
 // moved refuses unique values that the edit took from somebody else.
-func (s *Service) moved(ctx context.Context, tx storage.Tx, old, u storage.User) error {
+func moved(ctx context.Context, tx storage.Tx, participant storage.Participant, old, u storage.User) error {
 	if u.UserNameKey != old.UserNameKey {
 		if _, taken, err := tx.FindUserName(ctx, u.Participant, u.UserNameKey); err != nil {
 			return fmt.Errorf("look for userName: %w", err)
@@ -180,10 +196,6 @@ func (s *Service) moved(ctx context.Context, tx storage.Tx, old, u storage.User)
 		}
 	}
 	if u.ExternalID != "" && u.ExternalID != old.ExternalID {
-		participant, err := tx.GetParticipant(ctx, u.Participant)
-		if err != nil {
-			return fmt.Errorf("participant %s: %w", u.Participant, err)
-		}
 		if _, taken, err := tx.FindExternalID(ctx, u.Participant, u.ExternalID); err != nil {
 			return fmt.Errorf("look for externalId: %w", err)
 		} else if taken && !participant.Settings.SharedExternalID {
@@ -221,10 +233,18 @@ func (s *Service) DeleteUser(ctx context.Context, a Actor, id string, check func
 				return err
 			}
 		}
+		participant, err := participantOf(ctx, tx, old)
+		if err != nil {
+			return err
+		}
+		on, err := readDossier(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 		u := old
 		now := tx.Now()
 		u.Deleted = &now
-		if _, err := s.settle(ctx, tx, a, &old, u, change{document: true, action: "user.deleted", sentence: "The identity provider deleted the user; access has ended."}); err != nil {
+		if _, err := s.settle(ctx, tx, a, participant, on, &old, u, change{document: true, action: "user.deleted", sentence: "The identity provider deleted the user; access has ended."}); err != nil {
 			return err
 		}
 		return tx.RemoveMember(ctx, a.Participant, id)
@@ -245,4 +265,46 @@ func lockLive(ctx context.Context, tx storage.Tx, participant, id string) (stora
 		return storage.User{}, fmt.Errorf("user %s is deleted: %w", id, storage.ErrNotFound)
 	}
 	return u, nil
+}
+
+func participantOf(ctx context.Context, tx storage.Tx, u storage.User) (storage.Participant, error) {
+	p, err := tx.GetParticipant(ctx, u.Participant)
+	if err != nil {
+		return storage.Participant{}, fmt.Errorf("participant %s: %w", u.Participant, err)
+	}
+	return p, nil
+}
+
+// deed is one locked, undeleted user in the middle of a deed.
+type deed struct {
+	tx storage.Tx
+	at storage.Participant
+	on *dossier
+	u  storage.User // what the user is going to be
+}
+
+// onUser runs a deed on one user. f says what it did to them; settle decides
+// and keeps what follows.
+func (s *Service) onUser(ctx context.Context, a Actor, participant, id string, f func(ctx context.Context, d *deed) (change, error)) (storage.User, error) {
+	var kept storage.User
+	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+		old, err := lockLive(ctx, tx, participant, id)
+		if err != nil {
+			return err
+		}
+		d := &deed{tx: tx, u: old}
+		if d.at, err = participantOf(ctx, tx, old); err != nil {
+			return err
+		}
+		if d.on, err = readDossier(ctx, tx, id); err != nil {
+			return err
+		}
+		c, err := f(ctx, d)
+		if err != nil {
+			return err
+		}
+		kept, err = s.settle(ctx, tx, a, d.at, d.on, &old, d.u, c)
+		return err
+	})
+	return kept, err
 }

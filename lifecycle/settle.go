@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,14 +24,11 @@ type change struct {
 // settle decides again and keeps the user's next version: it is the one place
 // that changes access. Release, suspension and revocation, the username, the
 // link, the promised mails, the history row and the entries all happen here, in
-// the caller's transaction. old is the locked row, nil on create. A pure
+// the caller's transaction. old is the locked row, nil on create; on is what is on
+// record about them. A pure
 // re-decision that changes nothing writes nothing.
-func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, old *storage.User, u storage.User, c change) (storage.User, error) {
+func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participant storage.Participant, on *dossier, old *storage.User, u storage.User, c change) (storage.User, error) {
 	now := tx.Now()
-	participant, err := tx.GetParticipant(ctx, u.Participant)
-	if err != nil {
-		return u, fmt.Errorf("participant %s: %w", u.Participant, err)
-	}
 	p, err := s.policyIn(ctx, tx)
 	if err != nil {
 		return u, err
@@ -45,23 +43,30 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, old *stora
 	if old != nil && !c.fresh {
 		f.Prior = old.Decision
 	}
-	approvals, err := s.gather(ctx, tx, u, &f)
-	if err != nil {
+	if f.EmailTaken, err = s.holdAddress(ctx, tx, old, u, c.document); err != nil {
 		return u, err
 	}
-	if f.EmailTaken, err = s.holdAddress(ctx, tx, old, u); err != nil {
-		return u, err
+	if old != nil && old.EmailKey != u.EmailKey {
+		if err := on.endAddressEvidence(ctx, tx); err != nil {
+			return u, err
+		}
 	}
-	if c.fresh || !u.Active || u.Deleted != nil {
-		f.Approvals = nil // product rule 8: approvals do not survive
+	survives := !c.fresh && u.Active && u.Deleted == nil // product rule 8: approvals do not, else
+	if !survives {
+		if err := on.endApprovals(ctx, tx, func(storage.Approval) bool { return false }); err != nil {
+			return u, err
+		}
 	}
+	on.facts(&f)
 
 	u.Decision = p.Decide(f, now)
 	u.TitleKey = u.Decision.NormalTitle
 	if c.action == "" && old != nil && same(old.Decision, u.Decision) {
 		return *old, nil
 	}
-	if err := s.endApprovals(ctx, tx, approvals, u, f.Approvals == nil); err != nil {
+	if err := on.endApprovals(ctx, tx, func(ap storage.Approval) bool {
+		return ap.Role == u.Decision.TitleRole && ap.Title == u.Decision.NormalTitle
+	}); err != nil {
 		return u, err
 	}
 	if u.Decision.Status == policy.StatusRevoked {
@@ -85,46 +90,11 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, old *stora
 	return u, s.recordUser(ctx, tx, a, old, u, c, digest)
 }
 
-// gather reads what the decision rests on besides the document.
-func (s *Service) gather(ctx context.Context, tx storage.Tx, u storage.User, f *policy.Facts) ([]storage.Approval, error) {
-	if u.Version == 0 {
-		return nil, nil // a new user has nothing on record
-	}
-	evidence, err := tx.ListEvidence(ctx, u.ID)
-	if err != nil {
-		return nil, fmt.Errorf("evidence of %s: %w", u.ID, err)
-	}
-	for _, e := range evidence {
-		if e.Revoked == nil {
-			f.Evidence = append(f.Evidence, e.Evidence)
-		}
-	}
-	holds, err := tx.ListHolds(ctx, u.ID)
-	if err != nil {
-		return nil, fmt.Errorf("holds of %s: %w", u.ID, err)
-	}
-	for _, h := range holds {
-		if h.Lifted == nil {
-			f.Holds = append(f.Holds, h.Hold)
-		}
-	}
-	approvals, err := tx.ListApprovals(ctx, u.ID)
-	if err != nil {
-		return nil, fmt.Errorf("approvals of %s: %w", u.ID, err)
-	}
-	live := approvals[:0]
-	for _, ap := range approvals {
-		if ap.Ended == nil {
-			live = append(live, ap)
-			f.Approvals = append(f.Approvals, ap.Approval)
-		}
-	}
-	return live, nil
-}
-
 // holdAddress takes the user's address, or gives it up to the oldest user who
-// waits for it (product rule 10), and says whether somebody else holds it.
-func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.User, u storage.User) (taken bool, err error) {
+// waits for it (product rule 10), and says whether somebody else holds it. An
+// address that was just sent and that somebody of the same participant took in
+// this moment is refused, as clash refuses what was taken before.
+func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.User, u storage.User, sent bool) (taken bool, err error) {
 	wants := u.EmailKey
 	if !u.Active || u.Deleted != nil {
 		wants = ""
@@ -141,7 +111,19 @@ func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.U
 	if err != nil {
 		return false, fmt.Errorf("claim address of %s: %w", u.ID, err)
 	}
-	return holder != u.ID, nil
+	if holder == u.ID {
+		return false, nil
+	}
+	if sent {
+		_, err := tx.GetUser(ctx, u.Participant, holder)
+		switch {
+		case err == nil:
+			return true, takenAddress()
+		case !errors.Is(err, storage.ErrNotFound):
+			return true, fmt.Errorf("who holds the address of %s: %w", u.ID, err)
+		}
+	}
+	return true, nil
 }
 
 func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user string) error {
@@ -160,21 +142,6 @@ func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user stri
 			return fmt.Errorf("hand address on to %s: %w", w.ID, err)
 		}
 		return tx.Enqueue(ctx, JobDecide, w.ID, w.ID, time.Time{})
-	}
-	return nil
-}
-
-// endApprovals ends those that no longer fit: another role or title, or all.
-func (s *Service) endApprovals(ctx context.Context, tx storage.Tx, live []storage.Approval, u storage.User, all bool) error {
-	now := tx.Now()
-	for _, ap := range live {
-		if !all && ap.Role == u.Decision.TitleRole && ap.Title == u.Decision.NormalTitle {
-			continue
-		}
-		ap.Ended = &now
-		if err := tx.PutApproval(ctx, ap); err != nil {
-			return fmt.Errorf("end approval %s: %w", ap.ID, err)
-		}
 	}
 	return nil
 }
@@ -261,7 +228,7 @@ func (s *Service) moveAddress(ctx context.Context, tx storage.Tx, old, u storage
 	if old.Email == u.Email && old.Mobile == u.Mobile {
 		return nil
 	}
-	if err := s.voidLinks(ctx, tx, u.ID); err != nil {
+	if err := voidLinks(ctx, tx, u.ID); err != nil {
 		return err
 	}
 	if old.Email == "" || old.Email == u.Email {
@@ -308,13 +275,16 @@ func (s *Service) drawUsername() (string, error) {
 }
 
 // invites says whether the training invitation is due (product rule 2).
-func invites(u storage.User) bool {
-	d := u.Decision
-	if u.InvitedAt != nil || !u.Active || u.Deleted != nil || !u.ParticipantState.Open() {
+func invites(u storage.User) bool { return u.InvitedAt == nil && trainingDue(u, u.Decision) }
+
+// trainingDue: the gates that come before training are open, and a module is
+// missing.
+func trainingDue(u storage.User, d policy.Decision) bool {
+	if !u.Active || u.Deleted != nil || !u.ParticipantState.Open() {
 		return false
 	}
-	return !slices.ContainsFunc([]policy.Gate{policy.GateParticipant, policy.GateTitle, policy.GateEmail, policy.GateHold},
-		func(g policy.Gate) bool { return !d.Gate(g).Open }) && len(d.Gate(policy.GateTraining).Missing) > 0
+	before := []policy.Gate{policy.GateParticipant, policy.GateTitle, policy.GateEmail, policy.GateHold}
+	return !slices.ContainsFunc(before, func(g policy.Gate) bool { return !d.Gate(g).Open }) && len(d.Gate(policy.GateTraining).Missing) > 0
 }
 
 // jobKey names one message about one version of a user.

@@ -1,0 +1,88 @@
+package lifecycle
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+	"time"
+
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// Each kind of message has a text template, whose first line is the subject,
+// and an HTML template.
+//
+//go:embed messages
+var messageFiles embed.FS
+
+var (
+	texts = texttemplate.Must(texttemplate.ParseFS(messageFiles, "messages/*.txt"))
+	pages = htmltemplate.Must(htmltemplate.ParseFS(messageFiles, "messages/*.html"))
+)
+
+// letter is what a message may say.
+type letter struct {
+	User        storage.User
+	Participant storage.Participant
+	Decision    policy.Decision
+	Portal      string
+	Modules     []string // names of the missing training modules
+	Link        string   // credentials only
+	Expires     time.Time
+}
+
+// Name is how the person is addressed.
+func (l letter) Name() string {
+	name := strings.TrimSpace(l.User.GivenName + " " + l.User.FamilyName)
+	switch {
+	case name != "":
+		return name
+	case l.User.DisplayName != "":
+		return l.User.DisplayName
+	default:
+		return l.User.UserName
+	}
+}
+
+// Until is the last day of the link, as people in New York read it.
+func (l letter) Until() string {
+	return l.Expires.In(newYork).Format("Monday, January 2, 2006, 3:04 PM MST")
+}
+
+// write renders a message.
+func (l letter) write(kind string) (subject, text, html string, err error) {
+	var buf bytes.Buffer
+	if err := texts.ExecuteTemplate(&buf, kind+".txt", l); err != nil {
+		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
+	}
+	// A name may hold anything; a subject is one line.
+	subject, text, _ = strings.Cut(buf.String(), "\n")
+	subject = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, subject)
+	buf.Reset()
+	if err := pages.ExecuteTemplate(&buf, kind+".html", l); err != nil {
+		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
+	}
+	return subject, strings.TrimLeft(text, "\n"), buf.String(), nil
+}
+
+// moduleNames are the names of the modules that a decision found missing.
+func moduleNames(p *policy.Policy, d policy.Decision) []string {
+	missing := d.Gate(policy.GateTraining).Missing
+	names := make([]string, 0, len(missing))
+	for _, m := range p.Modules(d.TitleRole) {
+		if slices.Contains(missing, m.ID) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
