@@ -3,27 +3,168 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-
-	"gorm.io/gorm"
-
-	"github.com/healthix/healthix-scim/storage"
+	"errors"
+	"fmt"
 )
 
-type group struct{ store *Store }
-
-func newGroup(s *Store) *group { return &group{s} }
-func (g *group) close()        {}
-func (g *group) write(ctx context.Context, f func(ctx context.Context, tx storage.Tx) error) error {
-	return g.store.transaction(ctx, f)
+// group lets deeds that come at the same time share one commit on SQLite,
+// which has one writer: each is a savepoint of the shared transaction, and its
+// caller hears of success only after the commit.
+//
+// One goroutine owns the transaction and gives each deed its turn; the deed
+// itself runs on its caller's goroutine, so that a panic is the caller's own.
+type group struct {
+	store *Store
+	queue chan *deed
+	quit  chan struct{}
+	ended chan struct{}
 }
 
-// within is gorm inside a transaction of database/sql.
-func (s *Store) within(begun *sql.Tx) *gorm.DB {
-	db := s.writes.Session(&gorm.Session{NewDB: true})
-	db.Statement.ConnPool = begun
-	return db
+// deed is one Write waiting for its turn.
+type deed struct {
+	turn chan *tx      // the deed may run now
+	gone chan struct{} // closed: its caller gave up before its turn
+	ran  chan bool     // it ran; true: keep what it did
+	end  chan error    // how it ended for good
 }
 
-func closing(c *sql.Conn) error { return fault(c.Close()) }
+// errClosed answers deeds that come after Close.
+var errClosed = unavailable(errors.New("the store is closed"))
 
-func commitFault(err error) error { return fault(err) }
+// company is how many deeds share a commit at most: the first waits for all.
+const company = 64
+
+func newGroup(s *Store) *group {
+	g := &group{store: s, queue: make(chan *deed), quit: make(chan struct{}), ended: make(chan struct{})}
+	go g.lead()
+	return g
+}
+
+// close waits for the deeds that have begun.
+func (g *group) close() {
+	close(g.quit)
+	<-g.ended
+}
+
+// write runs f once as part of a group.
+func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) error) (err error) {
+	d := &deed{turn: make(chan *tx), gone: make(chan struct{}), ran: make(chan bool), end: make(chan error, 1)}
+	select {
+	case g.queue <- d:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.ended:
+		return errClosed
+	}
+	select {
+	case t := <-d.turn:
+		keep := false
+		// Deferred, so that a panic in f is rolled back before it goes on.
+		defer func() {
+			d.ran <- keep
+			if end := <-d.end; keep {
+				err = end
+			}
+		}()
+		// SQLite answers an interrupted statement by rolling back everybody's
+		// work: what has begun runs to its end, and is kept only if its caller
+		// still waits.
+		if err := f(context.WithoutCancel(ctx), t); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		keep = true
+		return nil
+	case err := <-d.end:
+		return err
+	case <-ctx.Done():
+		close(d.gone)
+		return ctx.Err()
+	}
+}
+
+// lead commits one group after the other.
+func (g *group) lead() {
+	defer close(g.ended)
+	for {
+		select {
+		case first := <-g.queue:
+			g.commit(first)
+		case <-g.quit:
+			return
+		}
+	}
+}
+
+// commit runs first and those who come meanwhile, and tells all how it ended.
+func (g *group) commit(first *deed) {
+	// The group's own context: no caller may end everybody's transaction.
+	ctx := context.Background()
+	in, err := g.store.sql.BeginTx(ctx, nil)
+	if err != nil {
+		first.end <- fmt.Errorf("begin: %w", fault(err))
+		return
+	}
+	var kept []*deed
+	for d, had := first, 1; d != nil; d, had = g.next(had), had+1 {
+		keep, err := g.turn(ctx, in, d)
+		if err != nil {
+			// A full disk, say, has already ended the whole transaction.
+			err = fmt.Errorf("begin or end a deed: %w", errors.Join(fault(err), in.Rollback()))
+			d.end <- err
+			for _, other := range kept {
+				other.end <- unavailable(err)
+			}
+			return
+		}
+		if keep {
+			kept = append(kept, d)
+		}
+	}
+	err = committed(in.Commit())
+	if err != nil {
+		_ = in.Rollback() // a commit that met a full disk leaves it open
+	}
+	for _, d := range kept {
+		d.end <- err
+	}
+}
+
+// next is a deed that waits right now.
+func (g *group) next(had int) *deed {
+	if had >= company {
+		return nil
+	}
+	select {
+	case d := <-g.queue:
+		return d
+	default:
+		return nil
+	}
+}
+
+// turn runs one deed in a savepoint. One that is not kept has its end at once.
+func (g *group) turn(ctx context.Context, in *sql.Tx, d *deed) (keep bool, err error) {
+	if _, err := in.ExecContext(ctx, "savepoint deed"); err != nil {
+		return false, err
+	}
+	select {
+	case d.turn <- g.store.begun(in):
+		keep = <-d.ran
+	case <-d.gone:
+	}
+	if !keep {
+		if _, err := in.ExecContext(ctx, "rollback to deed"); err != nil {
+			return false, err
+		}
+	}
+	if _, err := in.ExecContext(ctx, "release deed"); err != nil {
+		return false, err
+	}
+	if !keep {
+		d.end <- nil
+	}
+	return keep, nil
+}

@@ -65,6 +65,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the schema: %w", fault(err))
 	}
+	if err := s.migrateJobs(ctx); err != nil {
+		return err
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return fmt.Errorf("instance id: %w", err)
@@ -78,19 +81,33 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
-// pending counts the migrations that the database lacks; it changes nothing.
+// pending counts the migrations that the database lacks; it changes nothing,
+// so it does not ask goose, which would make its table.
 func (s *Store) pending(ctx context.Context) (int, error) {
 	provider, err := s.provider()
 	if err != nil {
 		return 0, err
 	}
-	found, err := provider.Status(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("look at the schema: %w", fault(err))
+	there := "select count(*) from sqlite_master where type = 'table' and name = 'goose_db_version'"
+	if s.engine == postgresEngine {
+		there = "select count(*) from pg_class where oid = to_regclass('goose_db_version')"
 	}
-	n := 0
-	for _, m := range found {
-		if m.State == goose.StatePending {
+	var tables int
+	var version int64
+	if _, err := s.get(ctx, &tables, there); err != nil {
+		return 0, fmt.Errorf("look at the schema: %w", err)
+	}
+	if tables > 0 {
+		if _, err := s.get(ctx, &version, "select coalesce(max(version_id), 0) from goose_db_version where is_applied"); err != nil {
+			return 0, fmt.Errorf("look at the schema: %w", err)
+		}
+	}
+	n, err := s.pendingJobs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range provider.ListSources() {
+		if m.Version > version {
 			n++
 		}
 	}

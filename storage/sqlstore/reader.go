@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -125,15 +126,21 @@ func (t *tx) do(ctx context.Context, query string, args ...any) (int, error) {
 	return int(done.RowsAffected), nil
 }
 
-// textArray is bound as one text[] (PostgreSQL).
-type textArray []string
-
 // anyOf is a condition on a column, with one bound value however many ids.
 func (r reader) anyOf(column string, ids []string) (condition string, arg any) {
 	if r.engine == postgresEngine {
-		return column + " = any(?)", boundArray(ids)
+		return column + " = any(?)", textArray(ids)
 	}
 	return column + " in (select value from json_each(?))", jsonArray(ids)
+}
+
+// eachOf is the second and third column of an insert … select: each of the ids
+// beside one bound value.
+func (r reader) eachOf(ids []string) (selected string, arg any) {
+	if r.engine == postgresEngine {
+		return "each, ? from unnest(?::text[]) as each", textArray(ids)
+	}
+	return "value, ? from json_each(?)", jsonArray(ids)
 }
 
 func jsonArray(ids []string) string {
@@ -143,6 +150,12 @@ func jsonArray(ids []string) string {
 	}
 	return string(text)
 }
+
+// textArray is bound as one text[] (PostgreSQL).
+type textArray []string
+
+// Value hands the slice to pgx, which knows text[].
+func (a textArray) Value() (driver.Value, error) { return []string(a), nil }
 
 // steady runs f with a reader whose statements all see one committed state.
 func (r reader) steady(ctx context.Context, f func(r reader) error) error {

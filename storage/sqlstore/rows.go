@@ -43,6 +43,7 @@ type userRow struct {
 	RequestedRole    string
 	Permissions      string
 	ClosedGates      string
+	TitleSince       *instant
 	Transition       bool
 	Reason           string
 	PolicyVersion    int64
@@ -89,7 +90,7 @@ func userRowOf(u storage.User) (userRow, error) {
 		Active: u.Active,
 		Status: string(u.Decision.Status), Role: u.Decision.Role, TitleRole: u.Decision.TitleRole,
 		RequestedRole: u.Decision.RequestedRole, Transition: u.Decision.Transition, Reason: u.Decision.Reason,
-		PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt),
+		TitleSince: instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt),
 		ValidUntil: instantOf(u.Decision.ValidUntil), TrainingExpires: instantOf(u.Decision.TrainingExpiresAt),
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: instantOf(u.ReleasedAt), ClosedAt: instantOf(u.ClosedAt), InvitedAt: instantOf(u.InvitedAt),

@@ -84,7 +84,10 @@ func (s *Store) Close() error {
 }
 
 // Ready says whether database and schema answer.
-func (s *Store) Ready(ctx context.Context) error { return s.current(ctx) }
+func (s *Store) Ready(ctx context.Context) error {
+	_, err := s.Instance(ctx)
+	return err
+}
 
 // Instance is the id fixed at the first migration.
 func (s *Store) Instance(ctx context.Context) (string, error) {

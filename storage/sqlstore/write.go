@@ -2,12 +2,14 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
 
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -15,11 +17,20 @@ import (
 // attempts is how often Write runs a function that meets others.
 const attempts = 5
 
-// Write runs f in one transaction; see storage.Store.
+// Write runs f in one transaction; see storage.Store. Once f has ended well the
+// caller learns how the commit ended, even when its context ends meanwhile.
 func (s *Store) Write(ctx context.Context, f func(ctx context.Context, tx storage.Tx) error) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error { return f(ctx, t) })
+}
+
+func (s *Store) write(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
+	once := s.transaction
+	if s.group != nil {
+		once = s.group.write
+	}
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, f)
-		if err == nil || attempt >= attempts || !s.helps(err, attempt) {
+		err := once(ctx, f)
+		if err == nil || attempt == attempts || !helps(err, attempt) {
 			return err
 		}
 		// The others need a moment, and not all of them the same one.
@@ -33,68 +44,69 @@ func (s *Store) Write(ctx context.Context, f func(ctx context.Context, tx storag
 }
 
 // helps says whether running the function again may end otherwise.
-func (s *Store) helps(err error, attempt int) bool {
+func helps(err error, attempt int) bool {
 	var pg *pgconn.PgError
 	if errors.Is(err, storage.ErrStale) || (errors.As(err, &pg) && again(pg)) {
 		return true
 	}
-	// A unique value was taken between the function's look and its write. Its
-	// next look sees that; on SQLite nobody else writes in between.
+	// A unique value may have been taken between the function's look and its
+	// write; its next look sees that.
 	var taken *storage.ConflictError
-	return s.engine == postgresEngine && attempt == 1 && errors.As(err, &taken)
+	return attempt == 1 && errors.As(err, &taken)
 }
 
 // now is a clock reading as rows keep it.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
-func (s *Store) once(ctx context.Context, f func(ctx context.Context, tx storage.Tx) error) error {
-	if s.group != nil {
-		return s.group.write(ctx, f)
-	}
-	return s.transaction(ctx, f)
+// begun is a deed's transaction over one of database/sql.
+func (s *Store) begun(in *sql.Tx) *tx {
+	// A context makes gorm give the session a statement of its own.
+	db := s.writes.Session(&gorm.Session{NewDB: true, Context: context.Background()})
+	db.Statement.ConnPool = in
+	return &tx{reader: reader{db: db, engine: s.engine, inside: true}, sql: in, now: s.now()}
 }
 
-// patience is how long a commit may outlive a caller that gave up: its end is
-// worth knowing, so it is not cut off at once.
+// patience is how long a commit may outlive a caller that gave up: how it ends
+// is worth knowing, so it is not cut off at once.
 const patience = 10 * time.Second
 
-func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, tx storage.Tx) error) (err error) {
+// transaction runs f once on PostgreSQL.
+func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
 	conn, err := s.sql.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", fault(err))
 	}
-	defer func() { err = errors.Join(err, closing(conn)) }()
+	defer conn.Close() //nolint:errcheck // it only goes back to the pool
 
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })()
-
-	begun, err := conn.BeginTx(own, nil)
+	in, err := conn.BeginTx(own, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", fault(err))
 	}
-	done := false
-	defer func() {
-		if !done {
-			// Explicit, also after a failed statement and a panic: pgxpool throws
-			// away a connection that comes back inside a transaction.
-			_ = begun.Rollback()
-		}
-	}()
-	t := &tx{reader: reader{db: s.within(begun), engine: s.engine, inside: true}, sql: begun, now: s.now()}
-	promised, ok := any(t).(storage.Tx)
-	if !ok {
-		return errors.New("the transaction lacks methods")
-	}
-	if err := f(ctx, promised); err != nil {
+	// Explicit, also after a failed statement and a panic: pgxpool throws away
+	// a connection that comes back inside a transaction. After a commit it does
+	// nothing.
+	defer in.Rollback() //nolint:errcheck // what made it necessary is the answer
+
+	if err := f(ctx, s.begun(in)); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	done = true
-	if err := begun.Commit(); err != nil {
-		return commitFault(err)
+	return committed(in.Commit())
+}
+
+// committed says how a commit ended. When the database went away in the middle
+// nobody knows; a caller that tries again finds out.
+func committed(err error) error {
+	if err = fault(err); errors.Is(err, storage.ErrUnavailable) {
+		return fmt.Errorf("commit, whose outcome is not known: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ create table participant_history (
   participant text collate "C" not null,
   version     bigint not null,
   valid_from  timestamptz not null,
-  body        jsonb not null,
+  body        text not null,  -- its bytes are what the digest covers
   digest      text collate "C" not null,
   primary key (participant, version)
 );
@@ -63,6 +63,7 @@ create table users (
   requested_role    text collate "C" not null,
   permissions       jsonb not null,
   closed_gates      jsonb not null,
+  title_since       timestamptz,  -- when gate title closed
   transition        boolean not null,
   reason            text not null,
   policy_version    bigint not null,
@@ -81,7 +82,7 @@ create table users (
 );
 create unique index users_user_name on users (participant, user_name_key) where deleted is null;
 create unique index users_external_id on users (participant, external_id) where deleted is null and external_id <> '' and not shared_external;
-create index users_external_id_shared on users (participant, external_id) where deleted is null and external_id <> '' and shared_external;
+create index users_external_id_lookup on users (participant, external_id) where deleted is null;
 create unique index users_healthix_username on users (healthix_username) where healthix_username <> '';
 create index users_created on users (participant, created, id) where deleted is null;
 create index users_email on users (email_key, created) where deleted is null and active and email_key <> '';
@@ -95,7 +96,7 @@ create table user_history (
   version     bigint not null,
   participant text collate "C" not null,
   valid_from  timestamptz not null,  -- rises strictly per user
-  body        jsonb not null,
+  body        text not null,  -- its bytes are what the digest covers
   digest      text collate "C" not null,
   primary key (user_id, version)
 );
@@ -130,7 +131,7 @@ create table group_history (
   version     bigint not null,
   participant text collate "C" not null,
   valid_from  timestamptz not null,
-  body        jsonb not null,  -- the group and the delta of its members
+  body        text not null,  -- its bytes are what the digest covers: group and delta of members
   digest      text collate "C" not null,
   primary key (group_id, version)
 );
@@ -230,7 +231,7 @@ create table audit_entry (
   canonical   bytea not null,
   hash        text collate "C" not null
 );
-create index audit_entry_user on audit_entry (user_id, id) where user_id <> '';
+create index audit_entry_user on audit_entry (user_id, at, id) where user_id <> '';
 
 -- Personal values, each with its own salt: what an erasure empties.
 create table audit_personal (
