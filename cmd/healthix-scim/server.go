@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/healthix/healthix-scim/api"
+	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/scim"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+const (
+	// drainTime bounds how long requests under way may take at shutdown; it is
+	// more than a request's own deadline.
+	drainTime = 40 * time.Second
+	// noticeTime is how long a server that others balance to says that it is
+	// not ready before it takes no more connections.
+	noticeTime = 2 * time.Second
+	// sweepEvery is how often expiries are recorded. Access ends at its
+	// instant without it.
+	sweepEvery = time.Minute
+)
+
+// server is the house with its doors open.
+type server struct {
+	house   *house
+	address string // where it listens
+	base    string // public URL
+	log     *slog.Logger
+	http    []*http.Server
+	failed  chan error // what ended the server before it was told to stop
+	leaving atomic.Bool
+	notice  time.Duration
+	ends    context.CancelFunc // of the work in the background
+	work    sync.WaitGroup
+}
+
+// start opens the doors. The listeners come first, so that a port in use is
+// found before anything is migrated or generated.
+func (p *program) start(ctx context.Context) (*server, error) {
+	s := &server{log: p.log, failed: make(chan error, 4)}
+	tlsConfig, err := serverTLS(p.settings)
+	if err != nil {
+		return nil, err
+	}
+	rate, err := api.ParseRate(p.settings.RateLimit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", variable("rate-limit"), err)
+	}
+	proxies, err := p.settings.proxies()
+	if err != nil {
+		return nil, err
+	}
+	door, err := listen(ctx, "addr", p.settings.Addr)
+	if err != nil {
+		return nil, err
+	}
+	listeners := []net.Listener{door}
+	giveUp := func(err error) (*server, error) {
+		for _, l := range listeners {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, err
+	}
+	metrics := api.NewMetrics()
+	if p.settings.MetricsAddr != "" {
+		l, err := listen(ctx, "metrics-addr", p.settings.MetricsAddr)
+		if err != nil {
+			return giveUp(err)
+		}
+		listeners = append(listeners, l)
+	}
+	s.address = door.Addr().String()
+	s.base = p.settings.address(s.address)
+	portal, standIn := p.settings.portal(s.base)
+	if s.house, err = p.openHouse(ctx, portal); err != nil {
+		return giveUp(err)
+	}
+	handler, checker, err := s.assemble(ctx, api.Options{
+		BaseURL: s.base, Version: version(), TrustedProxies: proxies, RateLimit: rate,
+		PortalStandIn: standIn, Metrics: metrics, HideMetrics: p.settings.MetricsAddr != "", Log: p.log,
+	})
+	if err != nil {
+		return giveUp(errors.Join(err, s.house.store.Close()))
+	}
+	if open, err := offLoopback(p.settings.Addr); err == nil && (open || len(proxies) > 0) {
+		s.notice = noticeTime
+	}
+	p.remarks(proxies)
+	s.background(ctx, checker)
+	s.serve(door, handler, p.settings.Addr, tlsConfig)
+	if len(listeners) > 1 {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", metrics.Handler())
+		s.serve(listeners[1], mux, p.settings.MetricsAddr, nil)
+	}
+	p.log.Info("listening", "address", s.address, "url", s.base, "version", version())
+	return s, nil
+}
+
+// remarks tells what an operator should know of the settings.
+func (p *program) remarks(proxies []netip.Prefix) {
+	if p.settings.LogKeyFile != "" {
+		p.log.Warn("this version signs no checkpoints; the key is not read", "setting", variable("log-key-file"))
+	}
+	if open, err := offLoopback(p.settings.Addr); err == nil && open && p.settings.TLSCertFile == "" && len(proxies) == 0 {
+		p.log.Warn("tokens and personal data travel in the clear", "setting", variable("insecure"))
+	}
+}
+
+// assemble makes the front door with the SCIM face behind it.
+func (s *server) assemble(ctx context.Context, o api.Options) (http.Handler, *auth.Checker, error) {
+	h := s.house
+	signer, instance, err := h.signer(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	checker := auth.NewChecker(auth.Options{
+		Key: h.keys.public(), Issuer: instance, Records: h.store, Now: h.deeds.Now, Log: s.log,
+	})
+	o.Service, o.Store, o.Checker, o.Signer, o.Key = h.deeds, ready{h.store, &s.leaving}, checker, signer, h.keys.secret
+	o.SCIM = scim.New(h.deeds, scim.Options{BaseURL: o.BaseURL, Log: s.log, Lenient: o.Metrics.Leniency, Note: api.Note})
+	o.SCIMError = scim.WriteError
+	o.WithCaller = func(ctx context.Context, who auth.Principal, at storage.Participant) context.Context {
+		return scim.WithCaller(ctx, scim.Caller{
+			Actor: who.Actor, Strict: at.Settings.Strict(), ReadOnly: who.Scope != auth.ScopeSCIM, Participant: at,
+		})
+	}
+	return api.New(o), checker, nil
+}
+
+// ready is the store as the front door sees it: not ready once the server is
+// leaving.
+type ready struct {
+	storage.Store
+	leaving *atomic.Bool
+}
+
+func (r ready) Ready(ctx context.Context) error {
+	if r.leaving.Load() {
+		return errors.New("shutting down")
+	}
+	return r.Store.Ready(ctx)
+}
+
+// background starts what runs beside the requests: job workers, the sweep, and
+// the writing of tokens' last uses.
+func (s *server) background(ctx context.Context, checker *auth.Checker) {
+	// A signal ends ctx; the work goes on until requests have drained.
+	ctx, s.ends = context.WithCancel(context.WithoutCancel(ctx))
+	s.run("jobs", func() error { return s.house.store.Work(ctx, s.house.deeds.Do) })
+	s.run("last uses", func() error { return checker.Run(ctx) })
+	s.run("sweep", func() error { s.sweep(ctx); return nil })
+}
+
+func (s *server) run(what string, do func() error) {
+	s.work.Go(func() {
+		if err := do(); err != nil && !errors.Is(err, context.Canceled) {
+			s.fail(fmt.Errorf("%s: %w", what, err))
+		}
+	})
+}
+
+// fail reports what ended the server; only the first matters.
+func (s *server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+func (s *server) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.house.deeds.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep of expired access", "error", err)
+		} else if n > 0 {
+			s.log.Info("expired access recorded", "users", n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *server) serve(l net.Listener, handler http.Handler, addr string, tlsConfig *tls.Config) {
+	one := api.NewServer(handler, addr)
+	one.TLSConfig = tlsConfig
+	// Its remarks name peers' addresses, and any port scan makes them.
+	one.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	s.http = append(s.http, one)
+	accept := func() error { return one.Serve(l) }
+	if tlsConfig != nil {
+		accept = func() error { return one.ServeTLS(l, "", "") }
+	}
+	s.work.Go(func() {
+		if err := accept(); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("serve %s: %w", addr, err))
+		}
+	})
+}
+
+// stop closes the doors in order: not ready, no new requests, requests under
+// way answered, workers ended, store closed.
+func (s *server) stop() error {
+	s.leaving.Store(true)
+	time.Sleep(s.notice)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var err error
+	for _, one := range s.http {
+		if stopped := one.Shutdown(ctx); stopped != nil {
+			err = errors.Join(err, fmt.Errorf("drain requests: %w", stopped), one.Close())
+		}
+	}
+	s.ends()
+	s.work.Wait()
+	if closed := s.house.store.Close(); closed != nil {
+		err = errors.Join(err, fmt.Errorf("close database: %w", closed))
+	}
+	return err
+}
+
+// listen opens a port, and says in one sentence when it cannot.
+func listen(ctx context.Context, setting, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: another program uses this address; stop it, or give another with %s", addr, variable(setting))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", addr, variable(setting), err)
+	}
+	return l, nil
+}
+
+func serverTLS(s settings) (*tls.Config, error) {
+	if s.TLSCertFile == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("load TLS certificate (%s, %s): %w", variable("tls-cert-file"), variable("tls-key-file"), err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
+}

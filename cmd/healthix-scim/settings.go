@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// settings are what the program is told. Every command takes every one of them
+// as a flag; the variable is HEALTHIX_ and the flag's name in capitals. Tags are
+// the only list there is: help, --print-config, the file's keys and the table in
+// docs/operations.md are made from or tested against it.
+type settings struct {
+	Addr            string   `name:"addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Listen address; off loopback it needs TLS or trusted proxies."`
+	BaseURL         string   `name:"base-url" placeholder:"URL" help:"Public URL, for links and SCIM locations; mandatory off loopback. Default: http://ADDR."`
+	TLSCertFile     string   `name:"tls-cert-file" placeholder:"FILE" help:"TLS certificate (PEM, chain after it)."`
+	TLSKeyFile      string   `name:"tls-key-file" placeholder:"FILE" help:"Private key of the TLS certificate (PEM)."`
+	TrustedProxies  []string `name:"trusted-proxies" placeholder:"CIDR" sep:"," help:"Proxies that may set Forwarded and X-Forwarded-For, comma-separated."`
+	DatabaseURL     string   `name:"database-url" placeholder:"URL" secret:"url" default:"sqlite://healthix.db" help:"sqlite://PATH (sqlite:///abs is absolute) or postgres://USER:PASSWORD@HOST/NAME."`
+	DatabaseURLFile string   `name:"database-url-file" placeholder:"FILE" help:"File that holds the database URL."`
+	Migrate         bool     `name:"migrate" negatable:"" default:"true" help:"Bring the schema up to date at start."`
+	SecretKeyFile   string   `name:"secret-key-file" placeholder:"FILE" help:"Root of activation codes and cursors: the base64 of 32 random bytes or more. Default: generated beside the embedded database."`
+	TokenKeyFile    string   `name:"token-key-file" placeholder:"FILE" help:"Ed25519 key that signs tokens (PEM, PKCS#8). Default: generated beside the embedded database."`
+	LogKeyFile      string   `name:"log-key-file" placeholder:"FILE" help:"Ed25519 key for checkpoints of the record; this version signs none and does not read it."`
+	MailURL         string   `name:"mail-url" placeholder:"URL" secret:"url" default:"file://mail" help:"file://DIR, smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://."`
+	MailURLFile     string   `name:"mail-url-file" placeholder:"FILE" help:"File that holds the mail URL."`
+	MailFrom        string   `name:"mail-from" placeholder:"ADDRESS" default:"no-reply@localhost" help:"Sender of mails."`
+	PortalURL       string   `name:"portal-url" placeholder:"URL" help:"Where activation links point. Default: BASE_URL/portal, where a stand-in page answers."`
+	MetricsAddr     string   `name:"metrics-addr" placeholder:"HOST:PORT" help:"Serve /metrics on an address of its own. Default: on the listen address."`
+	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests. A participant's own setting wins."`
+	Log             string   `name:"log" placeholder:"LEVEL" default:"info" help:"Least level that is logged: debug, info, warn, error."`
+	Actor           string   `name:"actor" placeholder:"NAME" help:"Who is on record for what commands do. Default: the system user."`
+	Dev             bool     `name:"dev" help:"Development: on PostgreSQL too, generate keys (in the working directory) and write mail to a folder."`
+	Insecure        bool     `name:"insecure" help:"Trials: listen off loopback without TLS and without trusted proxies."`
+}
+
+// notYet are settings of the product that have no effect in this version. They
+// are refused: who sets one relies on it.
+var notYet = []string{
+	"LITMOS_URL", "LITMOS_API_KEY", "LITMOS_SOURCE", "LITMOS_HOOK_SECRET",
+	"RETENTION_RECORD", "RETENTION_REQUESTS",
+}
+
+// finish reads the settings that are given as files and fills in what follows
+// from others. from says which source each setting came from.
+func (s *settings) finish(from sources) error {
+	for _, pair := range []struct {
+		value      *string
+		file       string
+		name, also string
+	}{
+		{&s.DatabaseURL, s.DatabaseURLFile, "database-url", "database-url-file"},
+		{&s.MailURL, s.MailURLFile, "mail-url", "mail-url-file"},
+	} {
+		if pair.file == "" || from[pair.name] > from[pair.also] {
+			continue
+		}
+		if from[pair.name] == from[pair.also] {
+			return fmt.Errorf("%s and %s are both given; give one", variable(pair.name), variable(pair.also))
+		}
+		text, err := os.ReadFile(pair.file)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", variable(pair.also), err)
+		}
+		if *pair.value = strings.TrimSpace(string(text)); *pair.value == "" {
+			return fmt.Errorf("read %s: %s is empty", variable(pair.also), pair.file)
+		}
+	}
+	if s.Actor == "" {
+		s.Actor = systemUser()
+	}
+	if _, err := s.level(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// systemUser is the name of who runs the program, as far as the system knows.
+func systemUser() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid-" + strconv.Itoa(os.Getuid())
+}
+
+func (s *settings) level() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.Log)); err != nil {
+		return 0, fmt.Errorf("%s is %q; expected debug, info, warn or error", variable("log"), s.Log)
+	}
+	return level, nil
+}
+
+// address answers the base URL once the listen address is known: with port 0,
+// the system chose one.
+func (s *settings) address(listening string) string {
+	if s.BaseURL != "" {
+		return strings.TrimSuffix(s.BaseURL, "/")
+	}
+	scheme := "http"
+	if s.TLSCertFile != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + listening
+}
+
+// portal answers where activation links point, and whether the stand-in page is
+// what answers there.
+func (s *settings) portal(base string) (address string, standIn bool) {
+	own := base + "/portal"
+	if s.PortalURL == "" || strings.TrimSuffix(s.PortalURL, "/") == own {
+		return own, true
+	}
+	return strings.TrimSuffix(s.PortalURL, "/"), false
+}
+
+// proxies are the trusted ones; a bare address is a prefix of its whole length.
+func (s *settings) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range s.TrustedProxies {
+		text = strings.TrimSpace(text)
+		if addr, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s holds %q; expected networks like 10.0.0.0/8", variable("trusted-proxies"), text)
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out, nil
+}
+
+// embedded answers the path of the embedded database's file, "" on PostgreSQL.
+func (s *settings) embedded() string {
+	path, found := strings.CutPrefix(s.DatabaseURL, "sqlite://")
+	if !found {
+		return ""
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return path
+}
+
+// keyFolder is where keys are generated when none are given, "" when they must
+// be given.
+func (s *settings) keyFolder() string {
+	switch path := s.embedded(); {
+	case path != "":
+		return filepath.Dir(path)
+	case s.Dev:
+		return "."
+	default:
+		return ""
+	}
+}
+
+// offLoopback says whether others than this machine can connect to an address.
+func offLoopback(addr string) (bool, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false, err
+	}
+	if host == "localhost" {
+		return false, nil
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.IsLoopback(), nil
+}
+
+// serving refuses to start a server that would be open to the wrong people or
+// would lose what it sends.
+func (s *settings) serving() error {
+	open, err := offLoopback(s.Addr)
+	if err != nil {
+		return fmt.Errorf("%s is %q; expected HOST:PORT", variable("addr"), s.Addr)
+	}
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
+		return fmt.Errorf("%s and %s go together; one of them is missing", variable("tls-cert-file"), variable("tls-key-file"))
+	}
+	if open && s.TLSCertFile == "" && len(s.TrustedProxies) == 0 && !s.Insecure {
+		return fmt.Errorf("%s is %s, which others can reach: give TLS (%s and %s) or name the proxies in front (%s); %s=true starts without, for trials",
+			variable("addr"), s.Addr, variable("tls-cert-file"), variable("tls-key-file"), variable("trusted-proxies"), variable("insecure"))
+	}
+	if open && s.BaseURL == "" {
+		return fmt.Errorf("%s is %s, which others can reach: %s must say under which URL", variable("addr"), s.Addr, variable("base-url"))
+	}
+	for _, given := range []struct{ name, text string }{{"base-url", s.BaseURL}, {"portal-url", s.PortalURL}} {
+		if err := checkURL(given.text); err != nil {
+			return fmt.Errorf("%s is %q: %w", variable(given.name), given.text, err)
+		}
+	}
+	if s.MetricsAddr != "" {
+		if _, _, err := net.SplitHostPort(s.MetricsAddr); err != nil {
+			return fmt.Errorf("%s is %q; expected HOST:PORT", variable("metrics-addr"), s.MetricsAddr)
+		}
+	}
+	if s.embedded() == "" && strings.HasPrefix(s.MailURL, "file://") && !s.Dev {
+		return fmt.Errorf("%s is %s: with PostgreSQL, mail must go to a mail server (smtp:// or smtps://); %s=true writes it to a folder, for development",
+			variable("mail-url"), s.MailURL, variable("dev"))
+	}
+	_, err = s.proxies()
+	return err
+}
+
+// checkURL takes "" or an address that paths can be put behind.
+func checkURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("expected http://HOST or https://HOST, with a path at most")
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+type userCommands struct {
+	List userList `cmd:"" help:"List people, oldest first."`
+	Show userShow `cmd:"" help:"Show one person: access, gates and why."`
+}
+
+// userView is a user as --json shows it: the API's User.
+type userView struct {
+	ID           string     `json:"id"`
+	Participant  string     `json:"participant"`
+	UserName     string     `json:"userName"`
+	ExternalID   *string    `json:"externalId"`
+	Name         nameView   `json:"name"`
+	Email        *string    `json:"email"`
+	Mobile       *string    `json:"mobile"`
+	Title        *string    `json:"title"`
+	Department   *string    `json:"department"`
+	Active       bool       `json:"active"`
+	Access       accessView `json:"access"`
+	Created      time.Time  `json:"created"`
+	LastModified time.Time  `json:"lastModified"`
+	Version      int64      `json:"version"`
+}
+
+type nameView struct {
+	GivenName  string `json:"givenName"`
+	FamilyName string `json:"familyName"`
+	Formatted  string `json:"formatted,omitempty"`
+}
+
+type accessView struct {
+	Status            policy.Status `json:"status"`
+	Role              *string       `json:"role"`
+	Permissions       []string      `json:"permissions"`
+	RequestedRole     *string       `json:"requestedRole"`
+	Gates             []gateView    `json:"gates"`
+	Username          *string       `json:"username"`
+	ReleasedAt        *time.Time    `json:"releasedAt"`
+	TrainingExpiresAt *time.Time    `json:"trainingExpiresAt"`
+	ValidUntil        *time.Time    `json:"validUntil"`
+	ClinicalAlerts    string        `json:"clinicalAlerts"`
+	PolicyVersion     int64         `json:"policyVersion"`
+	Reason            string        `json:"reason"`
+}
+
+type gateView struct {
+	Gate    policy.Gate `json:"gate"`
+	Open    bool        `json:"open"`
+	Reason  string      `json:"reason"`
+	Since   *time.Time  `json:"since"`
+	Missing []string    `json:"missing,omitempty"`
+}
+
+// viewUser shows a user as things stand now, with the staff's sentences: who
+// may read the database is staff.
+func viewUser(u storage.User, now time.Time) userView {
+	d := u.Access(now)
+	name, _ := u.Document["name"].(map[string]any)
+	formatted, _ := name["formatted"].(string)
+	v := userView{
+		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
+		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
+		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
+		Active: u.Active, Created: u.Created, LastModified: u.LastModified, Version: u.Version,
+		Access: accessView{
+			Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...), RequestedRole: optional(d.RequestedRole),
+			Gates: []gateView{}, Username: optional(u.HealthixUsername), ReleasedAt: u.ReleasedAt,
+			TrainingExpiresAt: d.TrainingExpiresAt, ValidUntil: d.ValidUntil, ClinicalAlerts: u.ClinicalAlerts,
+			PolicyVersion: d.PolicyVersion, Reason: staffText(d.Reason, d.Staff),
+		},
+	}
+	for _, g := range d.Gates {
+		v.Access.Gates = append(v.Access.Gates, gateView{Gate: g.Gate, Open: g.Open, Reason: staffText(g.Reason, g.Staff), Since: g.Since, Missing: g.Missing})
+	}
+	return v
+}
+
+func staffText(outward, staff string) string {
+	if staff != "" {
+		return staff
+	}
+	return outward
+}
+
+type userList struct {
+	Participant string `help:"Only this participant's people."`
+	JSON        bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *userList) Run(ctx context.Context, p *program) error {
+	return p.look(ctx, func(ctx context.Context, read storage.Store) error {
+		if c.Participant != "" {
+			if _, err := read.GetParticipant(ctx, c.Participant); err != nil {
+				return named("participant", c.Participant, err)
+			}
+		}
+		now := time.Now()
+		views, rows := []userView{}, [][]string{}
+		err := eachUser(ctx, read, c.Participant, now, func(u storage.User) {
+			if c.JSON {
+				views = append(views, viewUser(u, now))
+				return
+			}
+			d := u.Access(now)
+			rows = append(rows, []string{
+				u.ID, u.Participant, u.UserName, orDash(u.Title), orDash(d.Role), string(d.Status), orDash(strings.Join(d.ClosedGates(), " ")),
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.stdout, views)
+		}
+		return printTable(p.stdout, []string{"ID", "PARTICIPANT", "USERNAME", "TITLE", "ROLE", "STATUS", "CLOSED GATES"}, rows)
+	})
+}
+
+// eachUser goes through people page by page, so that no page costs more than
+// the first.
+func eachUser(ctx context.Context, read storage.Reader, participant string, now time.Time, do func(storage.User)) error {
+	const page = 500
+	var after *storage.After
+	for {
+		users, _, err := read.ListUsers(ctx, storage.Query{Participant: participant, After: after, Limit: page, Now: now})
+		if err != nil {
+			return fmt.Errorf("list users: %w", err)
+		}
+		for _, u := range users {
+			do(u)
+		}
+		if len(users) < page {
+			return nil
+		}
+		last := users[len(users)-1]
+		after = &storage.After{Created: last.Created, ID: last.ID}
+	}
+}
+
+type userShow struct {
+	ID          string `arg:"" help:"The user's id."`
+	Participant string `help:"Look at this participant only."`
+	JSON        bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *userShow) Run(ctx context.Context, p *program) error {
+	return p.look(ctx, func(ctx context.Context, read storage.Store) error {
+		u, err := read.GetUser(ctx, c.Participant, c.ID)
+		if err != nil {
+			return named("user", c.ID, err)
+		}
+		v := viewUser(u, time.Now())
+		if c.JSON {
+			return printJSON(p.stdout, v)
+		}
+		pairs := [][2]string{
+			{"id", v.ID}, {"participant", v.Participant}, {"userName", v.UserName}, {"externalId", u.ExternalID},
+			{"name", strings.TrimSpace(u.GivenName + " " + u.FamilyName)}, {"email", u.Email}, {"mobile", u.Mobile},
+			{"title", u.Title}, {"department", u.Department}, {"active", strconv.FormatBool(u.Active)},
+			{"status", string(v.Access.Status)}, {"role", text(v.Access.Role)}, {"requestedRole", text(v.Access.RequestedRole)},
+			{"permissions", strings.Join(v.Access.Permissions, " ")}, {"username", u.HealthixUsername},
+			{"releasedAt", stamp(v.Access.ReleasedAt)}, {"validUntil", stamp(v.Access.ValidUntil)}, {"clinicalAlerts", u.ClinicalAlerts},
+			{"reason", v.Access.Reason},
+		}
+		for _, g := range v.Access.Gates {
+			state := "open"
+			if !g.Open {
+				state = "closed: " + g.Reason
+			}
+			pairs = append(pairs, [2]string{"gate " + string(g.Gate), state})
+		}
+		return show(p.stdout, append(pairs,
+			[2]string{"created", stamp(&v.Created)}, [2]string{"lastModified", stamp(&v.LastModified)}, [2]string{"version", strconv.FormatInt(v.Version, 10)}))
+	})
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
