@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// The default document in its three parts: data that Healthix replaces.
+// The default document in its parts: data that Healthix replaces.
 var (
 	//go:embed default/roles.yaml
 	defaultRoles string
@@ -14,6 +14,9 @@ var (
 	defaultWords string
 	//go:embed default/titles.csv
 	defaultTitles string
+	// Rows beyond the published table, without a header line.
+	//go:embed default/more-titles.csv
+	moreTitles string
 )
 
 // Default is the default document: roles, words and the title table as one
@@ -23,7 +26,7 @@ func Default() []byte {
 	b.WriteString(defaultRoles)
 	b.WriteString(defaultWords)
 	b.WriteString("titles: |\n")
-	for line := range strings.Lines(defaultTitles) {
+	for line := range strings.Lines(defaultTitles + moreTitles) {
 		b.WriteString("  " + line)
 	}
 	return []byte(b.String())

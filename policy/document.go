@@ -40,7 +40,7 @@ func (e *DocumentError) Error() string {
 }
 
 var (
-	documentKeys    = []string{"modules", "roles", "gates", "synonyms", "removable", "units", "degrees", "specialties", "bans", "guards", "titles"}
+	documentKeys    = []string{"modules", "roles", "gates", "synonyms", "removable", "units", "degrees", "compounds", "bans", "guards", "titles"}
 	moduleKeys      = []string{"name", "litmos", "graceDays"}
 	roleKeys        = []string{"permissions", "modules", "gates", "untilApproved", "participantTypes"}
 	participantKind = []string{"standard", "health-plan", "cbo", "government"}
@@ -195,7 +195,7 @@ func (d *reader) policy(document []byte) *Policy {
 	if root == nil {
 		return nil
 	}
-	p := &Policy{byRole: map[string]*Role{}, byKey: map[string]*Row{}}
+	p := &Policy{byRole: map[string]*Role{}, byKey: map[string]*Row{}, bySynonym: map[string]*Row{}}
 	at := map[string]entry{}
 	for _, e := range d.entries(root, "", documentKeys) {
 		at[e.key] = e
@@ -218,6 +218,7 @@ func (d *reader) policy(document []byte) *Policy {
 	lists, found := d.words(root)
 	lists = lists.or(builtIn(), found)
 	p.words = lists.compile()
+	d.noShortcuts(lists, p.words, at["synonyms"].line)
 	var guards map[string]guarded
 	if e, ok := at["guards"]; ok {
 		guards = d.guards(e.value)

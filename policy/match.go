@@ -68,28 +68,46 @@ func (m *match) step(step, format string, args ...any) {
 
 // look tries the title as a whole, then its parts.
 func (p *Policy) look(ws []word) found {
-	if f := p.exact(texts(ws)); f.any() {
-		return f
-	}
-	parts, groups := partsOf(ws)
-	if len(groups) > 0 || len(parts) == 1 {
+	whole := texts(ws)
+	parts, brackets := partsOf(ws)
+	if len(brackets) > 0 || len(parts) == 1 {
 		// "RT (R)" is one form; its bracket is no comment.
-		if f := p.find(texts(ws)); f.any() {
+		if f := p.find(whole); f.any() || len(brackets) == 0 {
 			return f
 		}
-		if len(groups) == 0 {
-			return p.hyphenated(parts[0])
-		}
+	} else if f := p.plain(whole); f.any() {
+		return f
 	}
-	return p.inParts(p.unbracket(parts, groups))
+	return p.agreed(p.unbracket(parts, brackets))
 }
 
-// part is a stretch of a title between commas, dashes or brackets.
+// part is a stretch of a title between commas, dashes or slashes, or what
+// stands in a bracket.
 type part struct {
 	words   []string
-	joints  []joint
 	before  joint
 	follows int // a bracket's: the part that it stands in
+}
+
+func partsOf(ws []word) (parts, brackets []part) {
+	last := 0
+	for _, w := range ws {
+		if w.bracket != 0 {
+			if w.bracket != last {
+				brackets = append(brackets, part{follows: max(0, len(parts)-1), before: byComma})
+				last = w.bracket
+			}
+			b := &brackets[len(brackets)-1]
+			b.words = append(b.words, w.text)
+			continue
+		}
+		if len(parts) == 0 || w.before == byComma || w.before == byDash || w.before == bySlash {
+			parts = append(parts, part{before: w.before})
+		}
+		s := &parts[len(parts)-1]
+		s.words = append(s.words, w.text)
+	}
+	return parts, brackets
 }
 
 // texts are the words, brackets kept on them.
@@ -117,56 +135,42 @@ func tableKey(title string) string {
 	return strings.Join(texts(ws), " ")
 }
 
-func partsOf(ws []word) (parts, groups []part) {
-	last := 0 // bracket of the last group
-	for _, w := range ws {
-		if w.bracket != 0 {
-			if w.bracket != last {
-				groups = append(groups, part{follows: max(0, len(parts)-1)})
-				last = w.bracket
-			}
-			g := &groups[len(groups)-1]
-			g.words = append(g.words, w.text)
-			g.joints = append(g.joints, w.before)
-			continue
-		}
-		if len(parts) == 0 || w.before == byComma || w.before == byDash || w.before == bySlash {
-			parts = append(parts, part{before: w.before})
-		}
-		s := &parts[len(parts)-1]
-		s.words = append(s.words, w.text)
-		s.joints = append(s.joints, w.before)
-	}
-	return parts, groups
-}
-
-// unbracket settles what each bracket is to the part it stands in: the short
-// form of it, its long form, a unit, or a claim of its own.
-func (p *Policy) unbracket(parts, groups []part) []part {
-	parts = slices.Clone(parts)
-	for _, g := range groups {
+// unbracket settles what each bracket is to the part it stands in: one form
+// with it, its short form, its long form, a unit, or a claim of its own.
+func (p *Policy) unbracket(parts, brackets []part) []part {
+	for _, b := range brackets {
 		if len(parts) == 0 {
-			parts = append(parts, part{words: g.words, joints: g.joints})
+			parts = append(parts, b)
 			continue
 		}
-		s := &parts[g.follows]
-		bare := p.words.without(p.words.removable, s.words)
+		s := &parts[b.follows]
+		bare := p.words.without(p.words.removable, p.words.rewrite(s.words))
+		one := append(slices.Clone(s.words), bracketed(b.words)...)
 		switch {
-		case abbreviates(g.words, s.words), abbreviates(g.words, bare):
+		case p.plain(one).any():
+			s.words = one
+		case abbreviates(b.words, s.words), abbreviates(b.words, bare):
 			// The long form decides: "Certified Medical Aide (CMA)" is an aide.
-		case abbreviates(s.words, g.words), abbreviates(bare, g.words):
-			s.words, s.joints = g.words, g.joints
-		case p.words.aside(g.words):
+		case abbreviates(s.words, b.words), abbreviates(bare, b.words):
+			s.words = b.words
+		case p.words.aside(p.words.rewrite(b.words)):
 		default:
-			parts = append(parts, part{words: g.words, joints: g.joints, before: byComma})
+			parts = append(parts, b)
 		}
 	}
 	return parts
 }
 
-// inParts maps a title of several parts: parts that only say where or how
+func bracketed(ws []string) []string {
+	out := slices.Clone(ws)
+	out[0] = "(" + out[0]
+	out[len(out)-1] += ")"
+	return out
+}
+
+// agreed maps a title of several parts: parts that only say where or how
 // somebody works are taken off, and the others must agree.
-func (p *Policy) inParts(parts []part) found {
+func (p *Policy) agreed(parts []part) found {
 	if len(parts) == 2 {
 		if f := p.inverted(parts[0], parts[1]); f.any() {
 			return f
@@ -174,21 +178,16 @@ func (p *Policy) inParts(parts []part) found {
 	}
 	var all found
 	for _, s := range parts {
-		if len(parts) > 1 && p.words.aside(s.words) {
-			if !p.exact(s.words).any() {
-				continue
-			}
+		if len(parts) > 1 && p.words.aside(p.words.rewrite(s.words)) && !p.plain(s.words).any() {
+			continue
 		}
 		f := p.find(s.words)
-		if !f.any() {
-			f = p.hyphenated(s)
-		}
 		switch {
 		case !f.any() || f.ban:
 			return f
 		case all.row == nil:
 			all = f
-		case f.row != all.row && (f.row.Role != all.row.Role || len(f.row.Guards)+len(all.row.Guards) > 0):
+		case !alike(f.row, all.row):
 			return found{ban: true, how: fmt.Sprintf("it names %s and %s, whose roles differ", all.row.Title, f.row.Title)}
 		}
 	}
@@ -198,65 +197,61 @@ func (p *Policy) inParts(parts []part) found {
 	return all
 }
 
+// alike says whether it makes no difference which of two rows answers.
+func alike(a, b *Row) bool {
+	return a == b || (a.Role == b.Role && len(a.Guards)+len(b.Guards) == 0)
+}
+
 // inverted reads "Nurse, Registered" and "Physician - Emergency Medicine".
 func (p *Policy) inverted(a, b part) found {
 	if b.before == bySlash || slices.ContainsFunc(a.words, kept) {
 		return found{}
 	}
-	if b.before == byDash && !p.words.aside(b.words) {
+	if b.before == byDash && !p.words.aside(p.words.rewrite(b.words)) {
 		return found{}
 	}
 	turned := append(slices.Clone(b.words), a.words...)
-	f := p.exact(turned)
-	if !f.any() {
-		f = p.canonical(turned)
-	}
-	if f.row != nil {
-		f.how = fmt.Sprintf("read as %q", strings.Join(turned, " "))
-		return f
-	}
-	return found{}
+	return p.plain(turned).read(turned)
 }
 
-// hyphenated takes a unit off that a hyphen binds: "RN-ICU".
-func (p *Policy) hyphenated(s part) found {
-	for i := len(s.words) - 1; i > 0; i-- {
-		if s.joints[i] == byHyphen && p.words.aside(s.words[i:]) {
-			return p.find(s.words[:i])
-		}
-	}
-	return found{}
-}
-
-// find maps one phrase: as it is, without removable words, and without
-// specialties before it.
+// find maps one phrase: as it is, without removable words, and without the
+// units and fields around it.
 func (p *Policy) find(ws []string) found {
 	if f := p.plain(ws); f.any() {
 		return f
 	}
-	bare := p.words.without(p.words.removable, ws)
-	bare = p.words.withoutLast(p.words.degrees, bare)
-	if len(bare) == 0 {
+	bare := p.words.without(p.words.removable, p.words.rewrite(ws))
+	bare = p.words.withoutLast(bare, p.words.degrees)
+	if f := p.behind(bare); f.any() {
+		return f
+	}
+	short := p.words.withoutLast(bare, p.words.units, p.words.degrees)
+	if len(short) == len(bare) {
 		return found{}
 	}
-	if len(bare) < len(ws) {
-		if f := p.plain(bare); f.any() {
-			return f.read(bare)
+	return p.behind(short)
+}
+
+// behind looks for a title behind units and fields, taking them off one at a
+// time: "Pediatric Cardiac Surgeon", "Adult and Pediatric Neurologist".
+func (p *Policy) behind(ws []string) found {
+	for len(ws) > 0 {
+		if f := p.read(ws); f.any() {
+			return f.read(ws)
 		}
-	}
-	for len(bare) > 1 {
-		n := p.words.specialties.prefix(bare)
-		if n == 0 || n == len(bare) {
-			return found{}
+		n := p.words.units.prefix(ws)
+		if n == 0 || n == len(ws) || p.words.compounds.prefix(ws) > 0 {
+			break
 		}
-		bare = bare[n:]
-		if f := p.plain(bare); f.any() {
-			return f.read(bare)
+		ws = ws[n:]
+		if ws[0] == "and" && p.words.units.prefix(ws[1:]) > 0 {
+			ws = ws[1:]
 		}
 	}
 	return found{}
 }
 
+// read says in the trace as what a title was read.
 func (f found) read(ws []string) found {
 	if f.row != nil {
 		f.how = fmt.Sprintf("read as %q", strings.Join(ws, " "))
@@ -266,183 +261,31 @@ func (f found) read(ws []string) found {
 
 // plain maps words as they are, or with synonyms in place of some.
 func (p *Policy) plain(ws []string) found {
-	if f := p.exact(ws); f.any() {
-		return f
-	}
-	return p.canonical(ws)
-}
-
-func (p *Policy) exact(ws []string) found {
 	var buf [128]byte
 	key := appendKey(buf[:0], ws)
 	if row := p.byKey[string(key)]; row != nil {
 		return found{row: row}
 	}
 	if p.words.bans[string(key)] {
-		return found{ban: true, how: fmt.Sprintf("%q stands for several occupations", key)}
+		return banned(string(key))
 	}
-	return found{}
+	rewritten := p.words.rewrite(ws)
+	return p.read(rewritten).read(rewritten)
 }
 
-func (p *Policy) canonical(ws []string) found {
-	key := p.words.canonical(ws)
-	if row := p.byCanon[key]; row != nil {
-		return found{row: row, how: fmt.Sprintf("read as %q", key)}
-	}
-	return found{}
-}
-
-func appendKey(b []byte, ws []string) []byte {
-	for i, w := range ws {
-		if i > 0 {
-			b = append(b, ' ')
-		}
-		b = append(b, w...)
-	}
-	return b
-}
-
-// canonical puts synonyms in place of words, the longest first. What a synonym
-// stands for is not read again.
-func (w *words) canonical(ws []string) string {
-	var b []byte
-	for i := 0; i < len(ws); {
-		n, to := w.synonyms.at(ws[i:])
-		if n == 0 {
-			n, to = 1, ws[i]
-		}
-		if len(b) > 0 {
-			b = append(b, ' ')
-		}
-		b = append(b, to...)
-		i += n
-	}
-	return string(b)
-}
-
-// at is the longest phrase that ws begins with: its number of words, 0 for none.
-func (p *phrases) at(ws []string) (n int, to string) {
+// read maps words that synonyms have been put into.
+func (p *Policy) read(ws []string) found {
 	var buf [128]byte
-	for n := min(p.longest, len(ws)); n > 0; n-- {
-		if to, ok := p.to[string(appendKey(buf[:0], ws[:n]))]; ok {
-			return n, to
-		}
+	key := appendKey(buf[:0], ws)
+	if row := p.bySynonym[string(key)]; row != nil {
+		return found{row: row}
 	}
-	return 0, ""
+	if p.words.bans[string(key)] {
+		return banned(string(key))
+	}
+	return found{}
 }
 
-func (p *phrases) prefix(ws []string) int {
-	n, _ := p.at(ws)
-	return n
-}
-
-// without takes the phrases of a list off, wherever they stand.
-func (w *words) without(list phrases, ws []string) []string {
-	var out []string
-	for i := 0; i < len(ws); {
-		n := list.prefix(ws[i:])
-		if n > 0 && out == nil {
-			out = append(make([]string, 0, len(ws)), ws[:i]...)
-		}
-		if n == 0 {
-			if out != nil {
-				out = append(out, ws[i])
-			}
-			n = 1
-		}
-		i += n
-	}
-	if out == nil {
-		return ws
-	}
-	return out
-}
-
-// withoutLast takes phrases off the end.
-func (w *words) withoutLast(list phrases, ws []string) []string {
-	for again := true; again; {
-		again = false
-		for n := min(list.longest, len(ws)-1); n > 0; n-- {
-			if list.prefix(ws[len(ws)-n:]) == n {
-				ws, again = ws[:len(ws)-n], true
-				break
-			}
-		}
-	}
-	return ws
-}
-
-// aside says whether words only tell where, how or with which degree somebody
-// works.
-func (w *words) aside(ws []string) bool {
-	for i := 0; i < len(ws); {
-		n := max(w.removable.prefix(ws[i:]), w.units.prefix(ws[i:]), w.degrees.prefix(ws[i:]), w.specialties.prefix(ws[i:]))
-		if n == 0 {
-			return false
-		}
-		i += n
-	}
-	return true
-}
-
-// abbreviates says whether short is a short form of long: each word of it is a
-// word of long, a shortening of one, or the initials of several, in order, and
-// nothing of long is left over.
-func abbreviates(short, long []string) bool {
-	if len(short) > 12 || len(long) > 12 || letters(short) >= letters(long) {
-		return false
-	}
-	if len(short) == 0 {
-		return len(long) == 0
-	}
-	return shortens(short[0], short[1:], long, 0)
-}
-
-func letters(ws []string) int {
-	n := 0
-	for _, w := range ws {
-		n += len(w)
-	}
-	return n
-}
-
-var small = set("and of the in for to a")
-
-// shortens matches the letters of one short word along the long words; each
-// long word gives at least its first letter, small words may give none.
-func shortens(word string, rest, long []string, depth int) bool {
-	if depth > 64 {
-		return false
-	}
-	if word == "" {
-		if len(rest) == 0 {
-			return len(long) == 0
-		}
-		return shortens(rest[0], rest[1:], long, depth+1)
-	}
-	if len(long) == 0 {
-		return false
-	}
-	if small[long[0]] && shortens(word, rest, long[1:], depth+1) {
-		return true
-	}
-	if word[0] != long[0][0] {
-		return false
-	}
-	// Take as many letters from the first long word as it has in order.
-	n, at := 1, 1
-	for {
-		if shortens(word[n:], rest, long[1:], depth+1) {
-			return true
-		}
-		if n == len(word) {
-			return false
-		}
-		i := strings.IndexByte(long[0][at:], word[n])
-		if i < 0 {
-			return false
-		}
-		at += i + 1
-		n++
-	}
+func banned(key string) found {
+	return found{ban: true, how: fmt.Sprintf("%q stands for several occupations", key)}
 }

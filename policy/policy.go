@@ -17,11 +17,11 @@ type Policy struct {
 	rows    []Row
 	words   words
 
-	byRole   map[string]*Role
-	byKey    map[string]*Row // whole normal forms of titles and aliases
-	byCanon  map[string]*Row // the same with synonyms in place; nil where rows differ
-	names    []string        // role names in alphabetical order
-	profiles []rowProfile    // of rows, for suggestions
+	byRole    map[string]*Role
+	byKey     map[string]*Row // whole normal forms of titles and aliases
+	bySynonym map[string]*Row // the same with synonyms in place; nil where rows differ
+	names     []string        // role names in alphabetical order
+	profiles  []rowProfile    // of rows, for suggestions
 }
 
 // Role is a named set of permissions and what must hold before it is released.

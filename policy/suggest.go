@@ -57,7 +57,7 @@ type rowProfile struct{ names []profile }
 
 func (p *Policy) profile(normal string) profile {
 	_, ws, _ := readTitle(normal)
-	key := p.words.canonical(p.words.without(p.words.removable, texts(ws)))
+	key := strings.Join(p.words.without(p.words.removable, p.words.rewrite(texts(ws))), " ")
 	if key == "" {
 		key = strings.Join(texts(ws), " ")
 	}

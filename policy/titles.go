@@ -112,7 +112,7 @@ func (t *table) add(line int, row Row, aliases string) {
 func (t *table) index(guards map[string]guarded) {
 	p := t.policy
 	p.byKey = make(map[string]*Row, 4*len(p.rows))
-	p.byCanon = make(map[string]*Row, 4*len(p.rows))
+	p.bySynonym = make(map[string]*Row, 4*len(p.rows))
 	ids := map[string]int{}
 	for i := range p.rows {
 		row := &p.rows[i]
@@ -121,13 +121,13 @@ func (t *table) index(guards map[string]guarded) {
 			continue
 		}
 		ids[row.ID] = t.at[i]
-		t.name(row, t.at[i], "title", row.Title)
-		for _, alias := range row.Aliases {
-			t.name(row, t.at[i], "alias", alias)
-		}
 		if g, ok := guards[tableKey(row.Title)]; ok {
 			row.Guards = g.guards
 			delete(guards, tableKey(row.Title))
+		}
+		t.name(row, t.at[i], "title", row.Title)
+		for _, alias := range row.Aliases {
+			t.name(row, t.at[i], "alias", alias)
 		}
 	}
 	for _, g := range guards {
@@ -170,12 +170,13 @@ func (t *table) name(row *Row, line int, kind, name string) {
 	}
 	p.byKey[key] = row
 	t.lines[key] = line
-	canon := p.words.canonical(words)
-	if other, ok := p.byCanon[canon]; ok && other != row {
-		p.byCanon[canon] = nil // two rows read alike with synonyms: neither answers to them
-		return
+	rewritten := strings.Join(p.words.rewrite(words), " ")
+	switch other, ok := p.bySynonym[rewritten]; {
+	case !ok:
+		p.bySynonym[rewritten] = row
+	case other != nil && !alike(row, other):
+		p.bySynonym[rewritten] = nil // two rows read alike with synonyms: neither answers to them
 	}
-	p.byCanon[canon] = row
 }
 
 // slug names a row in traces, records and filters.

@@ -9,33 +9,34 @@ import (
 
 // wordLists are the words of a document as written.
 type wordLists struct {
-	Synonyms    map[string]string `json:"synonyms"`    // one way of writing → the way of the table
-	Removable   []string          `json:"removable"`   // say nothing about the occupation, wherever they stand
-	Units       []string          `json:"units"`       // after a dash, comma or hyphen, or in brackets
-	Degrees     []string          `json:"degrees"`     // after a comma or in brackets
-	Specialties []string          `json:"specialties"` // before a title, and where units may stand
-	Bans        []string          `json:"bans"`        // stand for several occupations and never map
+	Synonyms  map[string]string `json:"synonyms"`  // one way of writing → the way of the table
+	Removable []string          `json:"removable"` // say nothing about the occupation, wherever they stand
+	Units     []string          `json:"units"`     // where and in which field somebody works: around a title
+	Degrees   []string          `json:"degrees"`   // behind a title
+	Compounds []string          `json:"compounds"` // belong together; no part is taken off
+	Bans      []string          `json:"bans"`      // stand for several occupations and never map
 }
 
-// words are the lists as the matcher reads them. Keys are normal forms.
+// words are the lists as the matcher reads them. Keys are normal forms; all but
+// those of synonyms have synonyms in place.
 type words struct {
-	synonyms    phrases
-	removable   phrases
-	units       phrases
-	degrees     phrases
-	specialties phrases
-	bans        map[string]bool
+	synonyms  phrases
+	removable phrases
+	units     phrases
+	degrees   phrases
+	compounds phrases
+	bans      map[string]bool
 }
 
-// phrases are normal forms of one or more words, and what each stands for.
+// phrases are forms of one or more words, and the words each stands for.
 type phrases struct {
-	to      map[string]string
+	to      map[string][]string
 	longest int // words
 }
 
 // neverRemovable change what a person is. No list may hold one: the engine
 // refuses the document, whoever wrote it.
-var neverRemovable = set(`assistant assistants aide aides student students intern interns extern externs trainee trainees chief
+var neverRemovable = set(`assistant assistants asst aide aides student students intern interns extern externs trainee trainees chief
 director secretary recruiter liaison billing former retired test not no non ex applicant candidate volunteer
 veterinary veterinarian vet animal`)
 
@@ -54,12 +55,10 @@ func (d *reader) words(root *yaml.Node) (lists wordLists, found map[string]bool)
 				lists.Units = d.phrases(value, key)
 			case "degrees":
 				lists.Degrees = d.phrases(value, key)
-			case "specialties":
-				lists.Specialties = d.phrases(value, key)
+			case "compounds":
+				lists.Compounds = d.forms(value, key)
 			case "bans":
-				for _, i := range d.list(value, key) {
-					lists.Bans = append(lists.Bans, i.text)
-				}
+				lists.Bans = d.forms(value, key)
 			default:
 				continue
 			}
@@ -76,7 +75,7 @@ func (l wordLists) or(b wordLists, found map[string]bool) wordLists {
 	}
 	for key, lists := range map[string][2]*[]string{
 		"removable": {&l.Removable, &b.Removable}, "units": {&l.Units, &b.Units}, "degrees": {&l.Degrees, &b.Degrees},
-		"specialties": {&l.Specialties, &b.Specialties}, "bans": {&l.Bans, &b.Bans},
+		"compounds": {&l.Compounds, &b.Compounds}, "bans": {&l.Bans, &b.Bans},
 	} {
 		if !found[key] {
 			*lists[0] = *lists[1]
@@ -85,9 +84,21 @@ func (l wordLists) or(b wordLists, found map[string]bool) wordLists {
 	return l
 }
 
-// phrases reads a list of removable phrases.
-func (d *reader) phrases(n *yaml.Node, key string) []string {
+// forms reads a list of titles or parts of titles.
+func (d *reader) forms(n *yaml.Node, key string) []string {
 	var out []string
+	for _, i := range d.list(n, key) {
+		if tableKey(i.text) == "" {
+			d.fault(i.line, key, "%q has no word", i.text)
+			continue
+		}
+		out = append(out, i.text)
+	}
+	return out
+}
+
+// phrases reads a list of what may be taken off a title.
+func (d *reader) phrases(n *yaml.Node, key string) []string {
 	for _, i := range d.list(n, key) {
 		_, ws, _ := readTitle(i.text)
 		for _, w := range ws {
@@ -95,13 +106,8 @@ func (d *reader) phrases(n *yaml.Node, key string) []string {
 				d.fault(i.line, key, "%q holds %q, which changes what a person is and is never removable", i.text, w.text)
 			}
 		}
-		if len(ws) == 0 {
-			d.fault(i.line, key, "%q has no word", i.text)
-			continue
-		}
-		out = append(out, i.text)
 	}
-	return out
+	return d.forms(n, key)
 }
 
 // kept says whether a word may never be taken off a title.
@@ -114,41 +120,156 @@ func (d *reader) synonyms(n *yaml.Node) map[string]string {
 	for _, e := range d.entries(n, "synonyms", nil) {
 		key := path("synonyms", e.key)
 		to := d.text(e.value, key)
-		if tableKey(e.key) == "" || tableKey(to) == "" {
+		from, into := strings.Fields(tableKey(e.key)), strings.Fields(tableKey(to))
+		switch {
+		case len(from) == 0 || len(into) == 0:
 			d.fault(e.line, key, "a word and what it stands for were expected")
 			continue
+		case slices.ContainsFunc(from, kept) && !slices.ContainsFunc(into, kept):
+			d.fault(e.line, key, "%q changes what a person is and may not be read as %q", e.key, to)
 		}
 		out[e.key] = to
 	}
 	return out
 }
 
-func (l wordLists) compile() words {
-	w := words{
-		removable: phrasesOf(l.Removable), units: phrasesOf(l.Units), degrees: phrasesOf(l.Degrees),
-		specialties: phrasesOf(l.Specialties), bans: map[string]bool{},
-	}
-	for _, b := range l.Bans {
-		w.bans[tableKey(b)] = true
-	}
-	w.synonyms = phrases{to: map[string]string{}}
+// noShortcuts refuses a synonym that reads a banned form as one that is not.
+func (d *reader) noShortcuts(l wordLists, w words, line int) {
 	for from, to := range l.Synonyms {
-		w.synonyms.put(tableKey(from), tableKey(to))
+		if w.bans[tableKey(from)] && !w.bans[strings.Join(w.rewrite(strings.Fields(tableKey(to))), " ")] {
+			d.fault(line, path("synonyms", from), "is in bans, because it stands for several occupations; %q does not", to)
+		}
+	}
+}
+
+func (l wordLists) compile() words {
+	w := words{synonyms: phrases{to: map[string][]string{}}, bans: map[string]bool{}}
+	for from, to := range l.Synonyms {
+		w.synonyms.put(strings.Fields(tableKey(from)), strings.Fields(tableKey(to)))
+	}
+	w.removable, w.units, w.degrees, w.compounds = w.list(l.Removable), w.list(l.Units), w.list(l.Degrees), w.list(l.Compounds)
+	for _, b := range l.Bans {
+		key := tableKey(b)
+		w.bans[key] = true
+		w.bans[strings.Join(w.rewrite(strings.Fields(key)), " ")] = true
 	}
 	return w
 }
 
-func phrasesOf(list []string) phrases {
-	p := phrases{to: map[string]string{}}
-	for _, text := range list {
-		p.put(tableKey(text), "")
+func (w *words) list(texts []string) phrases {
+	p := phrases{to: make(map[string][]string, len(texts))}
+	for _, text := range texts {
+		p.put(w.rewrite(strings.Fields(tableKey(text))), nil)
 	}
 	return p
 }
 
-func (p *phrases) put(key, to string) {
-	p.to[key] = to
-	p.longest = max(p.longest, strings.Count(key, " ")+1)
+func (p *phrases) put(key, to []string) {
+	p.to[strings.Join(key, " ")] = to
+	p.longest = max(p.longest, len(key))
+}
+
+// at is the longest phrase that ws begins with: its number of words, 0 for none.
+func (p *phrases) at(ws []string) (n int, to []string) {
+	var buf [128]byte
+	for n := min(p.longest, len(ws)); n > 0; n-- {
+		if to, ok := p.to[string(appendKey(buf[:0], ws[:n]))]; ok {
+			return n, to
+		}
+	}
+	return 0, nil
+}
+
+func (p *phrases) prefix(ws []string) int {
+	n, _ := p.at(ws)
+	return n
+}
+
+func appendKey(b []byte, ws []string) []byte {
+	for i, w := range ws {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, w...)
+	}
+	return b
+}
+
+// rewrite puts synonyms in place of words, the longest first. What a synonym
+// stands for is not read again.
+func (w *words) rewrite(ws []string) []string {
+	var out []string
+	for i := 0; i < len(ws); {
+		n, to := w.synonyms.at(ws[i:])
+		if n > 0 && out == nil {
+			out = append(make([]string, 0, len(ws)+4), ws[:i]...)
+		}
+		switch {
+		case n > 0:
+			out = append(out, to...)
+		case out != nil:
+			out = append(out, ws[i])
+		}
+		i += max(n, 1)
+	}
+	if out == nil {
+		return ws
+	}
+	return out
+}
+
+// without takes the phrases of a list off, wherever they stand.
+func (w *words) without(list phrases, ws []string) []string {
+	var out []string
+	for i := 0; i < len(ws); {
+		bound := w.compounds.prefix(ws[i:])
+		n := list.prefix(ws[i:])
+		if bound == 0 && n > 0 {
+			if out == nil {
+				out = append(make([]string, 0, len(ws)), ws[:i]...)
+			}
+			i += n
+			continue
+		}
+		n = max(1, bound)
+		if out != nil {
+			out = append(out, ws[i:i+n]...)
+		}
+		i += n
+	}
+	if out == nil {
+		return ws
+	}
+	return out
+}
+
+// withoutLast takes phrases of the lists off the end, never all words.
+func (w *words) withoutLast(ws []string, lists ...phrases) []string {
+	for again := true; again; {
+		again = false
+		for _, list := range lists {
+			for n := min(list.longest, len(ws)-1); n > 0; n-- {
+				if list.prefix(ws[len(ws)-n:]) == n {
+					ws, again = ws[:len(ws)-n], true
+					break
+				}
+			}
+		}
+	}
+	return ws
+}
+
+// aside says whether words only tell where, how or with which degree somebody
+// works.
+func (w *words) aside(ws []string) bool {
+	for i := 0; i < len(ws); {
+		n := max(w.removable.prefix(ws[i:]), w.units.prefix(ws[i:]), w.degrees.prefix(ws[i:]))
+		if n == 0 {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // sorted is a copy in alphabetical order.
