@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // group lets deeds that come at the same time share one commit on SQLite,
@@ -16,6 +17,7 @@ import (
 type group struct {
 	store *Store
 	queue chan *deed
+	once  sync.Once // closes quit
 	quit  chan struct{}
 	ended chan struct{}
 }
@@ -40,9 +42,9 @@ func newGroup(s *Store) *group {
 	return g
 }
 
-// close waits for the deeds that have begun.
+// close waits for the deeds that have begun; a second call waits too.
 func (g *group) close() {
-	close(g.quit)
+	g.once.Do(func() { close(g.quit) })
 	<-g.ended
 }
 
