@@ -69,7 +69,7 @@ func gather(environ []string, file string, known []string) (given, error) {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		bare, ours := strings.CutPrefix(name, prefix)
-		if !ours {
+		if !ours || strings.HasPrefix(bare, "TEST_") { // told to the tests, not to the program
 			continue
 		}
 		setting := strings.ToLower(strings.ReplaceAll(bare, "_", "-"))
