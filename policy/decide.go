@@ -30,7 +30,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 		d.TrainingExpiresAt = g.training
 	}
 	for _, s := range g.states {
-		d.step("gate", "%s %s: %s", s.Gate, openOrClosed(s.Open), s.Reason)
+		d.step("gate", string(s.Gate)+" "+openOrClosed(s.Open)+": "+s.Reason)
 	}
 
 	if f.Active && !f.Deleted && role != nil && len(role.Permissions) > 0 {
@@ -44,7 +44,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 	if d.Status == StatusReleased {
 		d.WasReleased = true
 	}
-	d.step("status", "%s", d.Status)
+	d.step("status", string(d.Status))
 	d.Reason, d.Staff = sentence(f, d, m)
 	return d
 }
@@ -52,7 +52,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 // titleRole applies a row's guards and the role's participant types to a match.
 // A row whose guard does not hold answers nothing (product rule 1).
 func (p *Policy) titleRole(f Facts, m match) (*Role, match, []Step) {
-	steps := slices.Clone(m.Steps)
+	steps := m.Steps
 	if m.Row == nil {
 		return nil, m, steps
 	}
@@ -68,7 +68,7 @@ func (p *Policy) titleRole(f Facts, m match) (*Role, match, []Step) {
 	if role == nil {
 		return nil, m, steps
 	}
-	if len(role.ParticipantTypes) > 0 && !slices.Contains(role.ParticipantTypes, f.Participant.Type) {
+	if !forParticipant(role, f.Participant) {
 		m.Why = fmt.Sprintf("role %s is for participants of type %s only", role.Name, list(role.ParticipantTypes))
 		steps = append(steps, Step{Step: "guard", Detail: m.Why})
 		return nil, m, steps
@@ -90,26 +90,18 @@ func (p *Policy) grant(d *Decision, f Facts, role *Role, g gates, now time.Time)
 	closed := closedBut(g.states, GateParticipant)
 	if len(closed) == 0 {
 		d.Permissions = slices.Clone(role.Permissions)
-		d.ValidUntil = earlier(g.training, g.approval)
+		d.ValidUntil = earlier(earlier(g.training, g.approval), g.email)
+		d.StandsOn = p.training(role)
 		return
 	}
 	if !within(closed, GateTraining, GateApproval, GateNPI) {
 		return
 	}
-
-	if fallback := p.role(role.UntilApproved); fallback != nil && within(closed, GateTraining, GateApproval) {
-		missing, ends := trained(fallback.Modules, f.Evidence, now)
-		if len(missing) == 0 {
-			d.Permissions = slices.Clone(fallback.Permissions)
-			d.ValidUntil = ends
-			d.step("transition", "%s applies until %s is fully open", fallback.Name, role.Name)
-		}
-	}
+	p.meanwhile(d, f, role, g, now)
 
 	prior := f.Prior
-	moved := prior.TitleRole != role.Name || prior.PolicyVersion != p.version || prior.Transition
-	expired := prior.ValidUntil != nil && !now.Before(*prior.ValidUntil)
-	if !participantOpen || !moved || expired || endedMeanwhile(prior, f.Participant) {
+	moved := prior.TitleRole != role.Name || prior.Transition || (prior.PolicyVersion != p.version && !lost(prior, closed))
+	if !participantOpen || !moved || !stands(prior, f, now) {
 		return
 	}
 	carry := intersect(prior.Permissions, role.Permissions)
@@ -117,14 +109,79 @@ func (p *Policy) grant(d *Decision, f Facts, role *Role, g gates, now time.Time)
 	if !beyond {
 		return
 	}
-	if len(d.Permissions) > 0 {
-		d.ValidUntil = earlier(d.ValidUntil, prior.ValidUntil)
-	} else {
-		d.ValidUntil = prior.ValidUntil
+	if len(d.Permissions) == 0 {
+		d.ValidUntil = g.email
+	}
+	d.ValidUntil = earlier(d.ValidUntil, prior.ValidUntil)
+	for _, module := range prior.StandsOn {
+		if !slices.Contains(d.StandsOn, module) {
+			d.StandsOn = append(slices.Clip(d.StandsOn), module)
+		}
 	}
 	d.Permissions = union(role.Permissions, carry, d.Permissions)
 	d.Transition = true
-	d.step("transition", "%s kept from what was in force while %s waits for %s", list(carry), role.Name, list(names(closed)))
+	d.step("transition", list(carry)+" kept from what was in force while "+role.Name+" waits for "+list(names(closed)))
+}
+
+// meanwhile puts the untilApproved role in force when its own gates are open
+// (product rule 7): before approval, after a rejection, and until the role is
+// open for good, so that an approval never takes anything away.
+func (p *Policy) meanwhile(d *Decision, f Facts, role *Role, g gates, now time.Time) {
+	fallback := p.role(role.UntilApproved)
+	if fallback == nil || !forParticipant(fallback, f.Participant) {
+		return
+	}
+	ends := g.email
+	if modules := p.training(fallback); len(modules) > 0 {
+		missing, end := trained(modules, f.Evidence, now)
+		if len(missing) > 0 {
+			return
+		}
+		ends = earlier(ends, end)
+	}
+	if p.asks(fallback, GateApproval) {
+		open, _, end := approved(f.Approvals, fallback.Name, d.NormalTitle, now)
+		if !open {
+			return
+		}
+		ends = earlier(ends, end)
+	}
+	if p.asks(fallback, GateNPI) && !ValidNPI(f.NPI) {
+		return
+	}
+	d.Permissions = slices.Clone(fallback.Permissions)
+	d.ValidUntil = ends
+	d.StandsOn = p.training(fallback)
+	d.step("transition", fallback.Name+" applies until "+role.Name+" is fully open")
+}
+
+// lost says whether a gate closed that was open before: a new policy version
+// does not soften a rejection.
+func lost(prior Decision, closed []Gate) bool {
+	return slices.ContainsFunc(closed, func(g Gate) bool { return g != GateTraining && prior.Gate(g).Open })
+}
+
+// stands says whether what was in force may be carried on: it has not expired,
+// the training it stood on is still valid (evidence may have been revoked), and
+// the participant was not closed in between.
+func stands(prior Decision, f Facts, now time.Time) bool {
+	if prior.ValidUntil != nil && !now.Before(*prior.ValidUntil) {
+		return false
+	}
+	missing, _ := trained(prior.StandsOn, f.Evidence, now)
+	return len(missing) == 0 && !endedMeanwhile(prior, f.Participant)
+}
+
+// training lists the modules that a role's gate asks for.
+func (p *Policy) training(r *Role) []string {
+	if !p.asks(r, GateTraining) {
+		return nil
+	}
+	return r.Modules
+}
+
+func forParticipant(r *Role, participant ParticipantState) bool {
+	return len(r.ParticipantTypes) == 0 || slices.Contains(r.ParticipantTypes, participant.Type)
 }
 
 // endedMeanwhile: a participant closed after the decision ended what was
@@ -154,24 +211,26 @@ func (p *Policy) wholeRole(permissions []string, role *Role, prior string) strin
 	if len(permissions) == 0 {
 		return ""
 	}
-	names := make([]string, 0, len(p.roles)+3)
-	if role != nil {
-		names = append(names, role.Name, role.UntilApproved)
+	whole := func(name string) bool {
+		r := p.role(name)
+		return r != nil && sameSet(r.Permissions, permissions)
 	}
-	names = append(names, prior)
-	for i := range p.roles {
-		names = append(names, p.roles[i].Name)
+	switch {
+	case role != nil && whole(role.Name):
+		return role.Name
+	case role != nil && whole(role.UntilApproved):
+		return role.UntilApproved
+	case whole(prior):
+		return prior
 	}
-	for _, name := range names {
-		if r := p.role(name); r != nil && sameSet(r.Permissions, permissions) {
-			return name
-		}
+	if i := slices.IndexFunc(p.names, whole); i >= 0 {
+		return p.names[i]
 	}
 	return ""
 }
 
-func (d *Decision) step(step, format string, args ...any) {
-	d.Trace = append(d.Trace, Step{Step: step, Detail: fmt.Sprintf(format, args...)})
+func (d *Decision) step(step, detail string) {
+	d.Trace = append(d.Trace, Step{Step: step, Detail: detail})
 }
 
 func openOrClosed(open bool) string {
@@ -252,7 +311,9 @@ func sentence(f Facts, d Decision, m match) (outward, staff string) {
 	}
 	var closed, closedStaff []string
 	for _, g := range d.Gates {
-		if g.Open {
+		// What is released is decided as if the participant were open; At says
+		// otherwise, and the sentence must not outlive a suspension.
+		if g.Open || (d.Status == StatusReleased && g.Gate == GateParticipant) {
 			continue
 		}
 		closed = append(closed, g.Reason)

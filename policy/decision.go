@@ -130,6 +130,7 @@ type Decision struct {
 	Rule              string      `json:"rule,omitempty"` // deciding row, e.g. title:registered-nurse
 	Gates             []GateState `json:"gates"`
 	Transition        bool        `json:"transition,omitempty"` // Permissions are carried from an earlier role
+	StandsOn          []string    `json:"standsOn,omitempty"`   // modules whose evidence keeps Permissions in force
 	ValidUntil        *time.Time  `json:"validUntil,omitempty"` // access ends at this instant
 	TrainingExpiresAt *time.Time  `json:"trainingExpiresAt,omitempty"`
 	WasReleased       bool        `json:"wasReleased,omitempty"` // since the last create, reactivation or rehire

@@ -226,7 +226,7 @@ func (d *reader) policy(document []byte) *Policy {
 	if e, ok := at["titles"]; ok {
 		d.titles(p, e.value, guards)
 	}
-	p.profileRows()
+	p.indexLikeness()
 	p.digest = digest(p, lists)
 	return p
 }

@@ -19,6 +19,7 @@ type gates struct {
 	states   []GateState
 	training *time.Time // earliest end of the role's valid modules; nil when none ends
 	approval *time.Time // end of the approval, when one is asked for and given
+	email    *time.Time // end of the evidence that opens gate email, when it takes one
 }
 
 func (p *Policy) gates(f Facts, m match, role *Role, now time.Time) gates {
@@ -39,8 +40,9 @@ func (p *Policy) gates(f Facts, m match, role *Role, now time.Time) gates {
 	add(GateParticipant, f.Participant.Open(), participantReason(f.Participant))
 	add(GateTitle, role != nil, titleReason(f, m, role))
 
-	emailOpen, emailReason, emailStaff := emailGate(f, now)
+	emailOpen, emailReason, emailStaff, emailEnds := emailGate(f, now)
 	add(GateEmail, emailOpen, emailReason).Staff = emailStaff
+	g.email = emailEnds
 
 	mobileReason := "mobile number can receive text messages"
 	_, fault := ParseMobile(f.Mobile, f.Region)
@@ -116,22 +118,20 @@ func titleReason(f Facts, m match, role *Role) string {
 	}
 }
 
-func emailGate(f Facts, now time.Time) (open bool, reason, staff string) {
+func emailGate(f Facts, now time.Time) (open bool, reason, staff string, ends *time.Time) {
 	if f.Email == "" {
-		return false, "e-mail address is missing", ""
+		return false, "e-mail address is missing", "", nil
 	}
 	if _, fault := ParseEmail(f.Email); fault != "" {
-		return false, fault, ""
+		return false, fault, "", nil
 	}
 	if !f.EmailTaken {
-		return true, "e-mail address is this person's alone", ""
+		return true, "e-mail address is this person's alone", "", nil
 	}
-	for _, e := range f.Evidence {
-		if e.Gate == GateEmail && valid(e, now) {
-			return true, "e-mail address was confirmed by Healthix", ""
-		}
+	if best := longest(f.Evidence, GateEmail, "", now); best != nil {
+		return true, "e-mail address was confirmed by Healthix", "", end(best)
 	}
-	return false, outwardEmailTaken, "the address is held by an older active user, perhaps at another participant"
+	return false, outwardEmailTaken, "the address is held by an older active user, perhaps at another participant", nil
 }
 
 func valid(e Evidence, now time.Time) bool {
@@ -139,28 +139,40 @@ func valid(e Evidence, now time.Time) bool {
 }
 
 // trained lists the modules without valid evidence, and the earliest end of the
-// others. Of several pieces of evidence for one module the longest counts.
+// others.
 func trained(modules []string, evidence []Evidence, now time.Time) (missing []string, ends *time.Time) {
 	for _, module := range modules {
-		var best *Evidence
-		for i := range evidence {
-			e := &evidence[i]
-			if e.Gate != GateTraining || e.Module != module || !valid(*e, now) {
-				continue
-			}
-			if best == nil || e.ValidUntil.IsZero() || (!best.ValidUntil.IsZero() && e.ValidUntil.After(best.ValidUntil)) {
-				best = e
-			}
-		}
+		best := longest(evidence, GateTraining, module, now)
 		if best == nil {
 			missing = append(missing, module)
 			continue
 		}
-		if !best.ValidUntil.IsZero() {
-			ends = earlier(ends, &best.ValidUntil)
-		}
+		ends = earlier(ends, end(best))
 	}
 	return missing, ends
+}
+
+// longest is the valid evidence that holds the longest, nil when there is none.
+func longest(evidence []Evidence, gate Gate, module string, now time.Time) *Evidence {
+	var best *Evidence
+	for i := range evidence {
+		e := &evidence[i]
+		if e.Gate != gate || (gate == GateTraining && e.Module != module) || !valid(*e, now) {
+			continue
+		}
+		if best == nil || e.ValidUntil.IsZero() || (!best.ValidUntil.IsZero() && e.ValidUntil.After(best.ValidUntil)) {
+			best = e
+		}
+	}
+	return best
+}
+
+func end(e *Evidence) *time.Time {
+	if e.ValidUntil.IsZero() {
+		return nil
+	}
+	until := e.ValidUntil
+	return &until
 }
 
 // approved looks for the newest word on this role and normal title.
@@ -168,7 +180,7 @@ func approved(approvals []Approval, role, title string, now time.Time) (open boo
 	var newest *Approval
 	for i := range approvals {
 		a := &approvals[i]
-		if a.Role == role && a.Title == title && (newest == nil || a.At.After(newest.At)) {
+		if a.Role == role && a.Title == title && (newest == nil || a.At.After(newest.At) || (a.At.Equal(newest.At) && !a.Approved)) {
 			newest = a
 		}
 	}

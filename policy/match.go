@@ -1,8 +1,8 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,10 +35,10 @@ func (f found) any() bool { return f.row != nil || f.ban }
 func (p *Policy) match(title string) match {
 	normal, ws, whole := readTitle(title)
 	m := match{Normal: normal, Why: notInTable, Steps: make([]Step, 0, 12)}
-	m.step("normalize", "%q reads %q", title, normal)
+	m.step("normalize", strconv.Quote(title)+" reads "+strconv.Quote(normal))
 	if !whole {
 		m.Why = tooLong
-		m.step("row", "none: the title is longer than %d bytes", maxTitle)
+		m.step("row", "none: the title is longer than "+strconv.Itoa(maxTitle)+" bytes")
 		return m
 	}
 	if len(ws) == 0 {
@@ -49,21 +49,21 @@ func (p *Policy) match(title string) match {
 	switch {
 	case f.ban:
 		m.Why = severalJobs
-		m.step("row", "none: %s", f.how)
+		m.step("row", "none: "+f.how)
 	case f.row == nil:
 		m.step("row", "none: no row has this title or alias")
 	default:
 		m.Row, m.Why = f.row, ""
 		if f.how != "" {
-			m.step("synonym", "%s", f.how)
+			m.step("synonym", f.how)
 		}
-		m.step("row", "%s, role %s", f.row.Title, f.row.Role)
+		m.step("row", f.row.Title+", role "+f.row.Role)
 	}
 	return m
 }
 
-func (m *match) step(step, format string, args ...any) {
-	m.Steps = append(m.Steps, Step{Step: step, Detail: fmt.Sprintf(format, args...)})
+func (m *match) step(step, detail string) {
+	m.Steps = append(m.Steps, Step{Step: step, Detail: detail})
 }
 
 // look tries the title as a whole, then its parts.
@@ -188,11 +188,11 @@ func (p *Policy) agreed(parts []part) found {
 		case all.row == nil:
 			all = f
 		case !alike(f.row, all.row):
-			return found{ban: true, how: fmt.Sprintf("it names %s and %s, whose roles differ", all.row.Title, f.row.Title)}
+			return found{ban: true, how: "it names " + all.row.Title + " and " + f.row.Title + ", whose roles differ"}
 		}
 	}
 	if all.row != nil && all.how == "" {
-		all.how = fmt.Sprintf("read as %q", strings.ToLower(all.row.Title))
+		all.how = "read as " + strconv.Quote(strings.ToLower(all.row.Title))
 	}
 	return all
 }
@@ -254,7 +254,7 @@ func (p *Policy) behind(ws []string) found {
 // read says in the trace as what a title was read.
 func (f found) read(ws []string) found {
 	if f.row != nil {
-		f.how = fmt.Sprintf("read as %q", strings.Join(ws, " "))
+		f.how = "read as " + strconv.Quote(strings.Join(ws, " "))
 	}
 	return f
 }
@@ -287,5 +287,5 @@ func (p *Policy) read(ws []string) found {
 }
 
 func banned(key string) found {
-	return found{ban: true, how: fmt.Sprintf("%q stands for several occupations", key)}
+	return found{ban: true, how: strconv.Quote(key) + " stands for several occupations"}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -27,6 +28,20 @@ func ParseMobile(number, region string) (e164, fault string) {
 	if region == "" {
 		region = "US"
 	}
+	if ten, ok := northAmerican(number, region); ok {
+		if knownExchange(ten) {
+			return "+1" + string(ten[:]), ""
+		}
+		e164, fault = parseMobile(number, region)
+		if e164 == "+1"+string(ten[:]) {
+			learnExchange(ten)
+		}
+		return e164, fault
+	}
+	return parseMobile(number, region)
+}
+
+func parseMobile(number, region string) (e164, fault string) {
 	for _, r := range number {
 		// The library would read letters as keys: 1-800-FLOWERS.
 		if ('a' <= r && r <= 'z') || ('A' <= r && r <= 'Z') {
@@ -45,4 +60,56 @@ func ParseMobile(number, region string) (e164, fault string) {
 		return "", "mobile number belongs to a land line or a special service and cannot receive text messages; send a mobile number of the person's own"
 	}
 	return phonenumbers.Format(parsed, phonenumbers.E164), ""
+}
+
+// The library takes 40 µs for a number, most of a decision. In North America
+// its patterns say the same for all 10,000 numbers of an exchange, so what it
+// said once is remembered, one bit per exchange: 125 KB for all there can be.
+var exchanges [1_000_000/32 + 1]atomic.Uint32
+
+// northAmerican reads ten digits in any of the usual ways of writing them.
+func northAmerican(number, region string) (ten [10]byte, ok bool) {
+	plus := strings.HasPrefix(number, "+")
+	if plus {
+		number = number[1:]
+	} else if region != "US" {
+		return ten, false
+	}
+	n, skipped := 0, false
+	for i := 0; i < len(number); i++ {
+		switch c := number[i]; {
+		case '0' <= c && c <= '9':
+			if n == 0 && !skipped && c == '1' {
+				skipped = true // country code
+				continue
+			}
+			if n == len(ten) {
+				return ten, false
+			}
+			ten[n] = c
+			n++
+		case c == ' ' || c == '-' || c == '(' || c == ')' || c == '.':
+		default:
+			return ten, false
+		}
+	}
+	return ten, n == len(ten) && (skipped || !plus)
+}
+
+func exchangeOf(ten [10]byte) (index int, bit uint32) {
+	n := 0
+	for _, c := range ten[:6] {
+		n = n*10 + int(c-'0')
+	}
+	return n / 32, 1 << (n % 32)
+}
+
+func knownExchange(ten [10]byte) bool {
+	i, bit := exchangeOf(ten)
+	return exchanges[i].Load()&bit != 0
+}
+
+func learnExchange(ten [10]byte) {
+	i, bit := exchangeOf(ten)
+	exchanges[i].Or(bit)
 }

@@ -21,7 +21,7 @@ type Policy struct {
 	byKey     map[string]*Row // whole normal forms of titles and aliases
 	bySynonym map[string]*Row // the same with synonyms in place; nil where rows differ
 	names     []string        // role names in alphabetical order
-	profiles  []rowProfile    // of rows, for suggestions
+	likeness  likeness        // of titles, for suggestions
 }
 
 // Role is a named set of permissions and what must hold before it is released.

@@ -22,23 +22,29 @@ const leastScore = 0.25
 // most. The department counts a little where the words of the title leave a
 // choice.
 func (p *Policy) Suggest(title, department string, n int) []Suggestion {
-	whole, _, _ := readTitle(clip(title))
-	wanted := p.profile(whole)
-	place := p.profile(NormalTitle(clip(department)))
+	wanted := p.pieces(clip(title))
 	if n <= 0 || len(wanted.words) == 0 {
 		return nil
 	}
+	words := p.likeness.count(p.likeness.byWord, wanted.words)
+	trigrams := p.likeness.count(p.likeness.byTrigram, wanted.trigrams)
+	scores := make([]float64, len(p.rows))
+	for i, name := range p.likeness.names {
+		alike := 0.4*dice(words[i], len(wanted.words), name.words) + 0.6*dice(trigrams[i], len(wanted.trigrams), name.trigrams)
+		scores[name.row] = max(scores[name.row], alike)
+	}
+	if place := p.pieces(clip(department)).words; len(place) > 0 {
+		for i, shared := range p.likeness.count(p.likeness.byWord, place) {
+			if row := p.likeness.names[i].row; shared > 0 && scores[row] >= leastScore {
+				scores[row] = min(1, scores[row]+0.05*float64(shared)/float64(len(place)))
+			}
+		}
+	}
 	var out []Suggestion
-	for i := range p.rows {
-		row := &p.rows[i]
-		best := wanted.likeness(p.profiles[i].names)
-		if best < leastScore {
-			continue
+	for i, score := range scores {
+		if score >= leastScore {
+			out = append(out, Suggestion{Title: p.rows[i].Title, Role: p.rows[i].Role, Score: math.Round(score*1000) / 1000})
 		}
-		if len(place.words) > 0 {
-			best = min(1, best+0.05*place.shared(p.profiles[i].names[0]))
-		}
-		out = append(out, Suggestion{Title: row.Title, Role: row.Role, Score: math.Round(best*1000) / 1000})
 	}
 	slices.SortStableFunc(out, func(a, b Suggestion) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Title, b.Title))
@@ -46,78 +52,81 @@ func (p *Policy) Suggest(title, department string, n int) []Suggestion {
 	return out[:min(n, len(out))]
 }
 
-// profile is a title taken apart for comparison.
-type profile struct {
-	words    map[string]bool
-	trigrams map[string]bool
+// likeness is an index of the table's titles and aliases by word and trigram.
+type likeness struct {
+	names     []likeName
+	byWord    map[string][]int32
+	byTrigram map[string][]int32
 }
 
-// rowProfile are the profiles of a row's title and aliases.
-type rowProfile struct{ names []profile }
+type likeName struct{ row, words, trigrams int }
 
-func (p *Policy) profile(normal string) profile {
-	_, ws, _ := readTitle(normal)
-	key := strings.Join(p.words.without(p.words.removable, p.words.rewrite(texts(ws))), " ")
-	if key == "" {
-		key = strings.Join(texts(ws), " ")
+// pieces is a title taken apart for comparison, each piece once.
+type pieces struct{ words, trigrams []string }
+
+func (p *Policy) pieces(title string) pieces {
+	_, ws, _ := readTitle(title)
+	all := p.words.rewrite(texts(ws))
+	if bare := p.words.without(p.words.removable, all); len(bare) > 0 {
+		all = bare
 	}
-	q := profile{words: map[string]bool{}, trigrams: map[string]bool{}}
-	for _, w := range strings.Fields(key) {
-		q.words[strings.Trim(w, "()")] = true
+	var q pieces
+	for _, w := range all {
+		q.words = once(q.words, strings.Trim(w, "()"))
 	}
-	padded := []rune(" " + key + " ")
+	padded := []rune(" " + strings.Join(all, " ") + " ")
 	for i := 0; i+3 <= len(padded); i++ {
-		q.trigrams[string(padded[i:i+3])] = true
+		q.trigrams = once(q.trigrams, string(padded[i:i+3]))
 	}
 	return q
 }
 
-func (p *Policy) profileRows() {
-	p.profiles = make([]rowProfile, len(p.rows))
+func once(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+func (p *Policy) indexLikeness() {
+	x := likeness{byWord: map[string][]int32{}, byTrigram: map[string][]int32{}}
+	add := func(row int, title string) {
+		q := p.pieces(title)
+		id := int32(len(x.names))
+		x.names = append(x.names, likeName{row: row, words: len(q.words), trigrams: len(q.trigrams)})
+		for _, w := range q.words {
+			x.byWord[w] = append(x.byWord[w], id)
+		}
+		for _, t := range q.trigrams {
+			x.byTrigram[t] = append(x.byTrigram[t], id)
+		}
+	}
 	for i := range p.rows {
-		names := []profile{p.profile(p.rows[i].Title)}
+		add(i, p.rows[i].Title)
 		for _, alias := range p.rows[i].Aliases {
-			names = append(names, p.profile(alias))
-		}
-		p.profiles[i] = rowProfile{names: names}
-	}
-}
-
-// likeness is the best over a row's names of the mean of what words and
-// trigrams have in common (Dice).
-func (q profile) likeness(names []profile) float64 {
-	best := 0.0
-	for _, n := range names {
-		best = max(best, 0.4*dice(q.words, n.words)+0.6*dice(q.trigrams, n.trigrams))
-	}
-	return best
-}
-
-// shared is the part of q's words that n has.
-func (q profile) shared(n profile) float64 {
-	both := 0
-	for w := range q.words {
-		if n.words[w] {
-			both++
+			add(i, alias)
 		}
 	}
-	return float64(both) / float64(len(q.words))
+	p.likeness = x
 }
 
-func dice(a, b map[string]bool) float64 {
-	if len(a)+len(b) == 0 {
+// count says how many of the pieces each name has.
+func (x *likeness) count(index map[string][]int32, of []string) []int {
+	counts := make([]int, len(x.names))
+	for _, piece := range of {
+		for _, id := range index[piece] {
+			counts[id]++
+		}
+	}
+	return counts
+}
+
+// dice is twice what two sets share by what they hold together.
+func dice(both, a, b int) float64 {
+	if a+b == 0 {
 		return 0
 	}
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	both := 0
-	for s := range a {
-		if b[s] {
-			both++
-		}
-	}
-	return 2 * float64(both) / float64(len(a)+len(b))
+	return 2 * float64(both) / float64(a+b)
 }
 
 // nearest is the known name that a misspelt one resembles, "" when none does.

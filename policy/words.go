@@ -31,7 +31,8 @@ type words struct {
 // phrases are forms of one or more words, and the words each stands for.
 type phrases struct {
 	to      map[string][]string
-	longest int // words
+	longest map[string]int // words of the longest phrase that begins with a word
+	words   int            // of the longest
 }
 
 // neverRemovable change what a person is. No list may hold one: the engine
@@ -143,7 +144,7 @@ func (d *reader) noShortcuts(l wordLists, w words, line int) {
 }
 
 func (l wordLists) compile() words {
-	w := words{synonyms: phrases{to: map[string][]string{}}, bans: map[string]bool{}}
+	w := words{synonyms: newPhrases(len(l.Synonyms)), bans: map[string]bool{}}
 	for from, to := range l.Synonyms {
 		w.synonyms.put(strings.Fields(tableKey(from)), strings.Fields(tableKey(to)))
 	}
@@ -157,22 +158,30 @@ func (l wordLists) compile() words {
 }
 
 func (w *words) list(texts []string) phrases {
-	p := phrases{to: make(map[string][]string, len(texts))}
+	p := newPhrases(len(texts))
 	for _, text := range texts {
 		p.put(w.rewrite(strings.Fields(tableKey(text))), nil)
 	}
 	return p
 }
 
+func newPhrases(n int) phrases {
+	return phrases{to: make(map[string][]string, n), longest: make(map[string]int, n)}
+}
+
 func (p *phrases) put(key, to []string) {
 	p.to[strings.Join(key, " ")] = to
-	p.longest = max(p.longest, len(key))
+	p.longest[key[0]] = max(p.longest[key[0]], len(key))
+	p.words = max(p.words, len(key))
 }
 
 // at is the longest phrase that ws begins with: its number of words, 0 for none.
 func (p *phrases) at(ws []string) (n int, to []string) {
+	if len(ws) == 0 {
+		return 0, nil
+	}
 	var buf [128]byte
-	for n := min(p.longest, len(ws)); n > 0; n-- {
+	for n := min(p.longest[ws[0]], len(ws)); n > 0; n-- {
 		if to, ok := p.to[string(appendKey(buf[:0], ws[:n]))]; ok {
 			return n, to
 		}
@@ -248,7 +257,7 @@ func (w *words) withoutLast(ws []string, lists ...phrases) []string {
 	for again := true; again; {
 		again = false
 		for _, list := range lists {
-			for n := min(list.longest, len(ws)-1); n > 0; n-- {
+			for n := min(list.words, len(ws)-1); n > 0; n-- {
 				if list.prefix(ws[len(ws)-n:]) == n {
 					ws, again = ws[:len(ws)-n], true
 					break

@@ -1,0 +1,54 @@
+package policy
+
+import "testing"
+
+var sink any
+
+func BenchmarkDecide(b *testing.B) {
+	p := defaultPolicy(b)
+	f := readyFacts("Senior Registered Nurse - ICU")
+	b.ReportAllocs()
+	for b.Loop() {
+		sink = p.Decide(f, noon)
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	p := defaultPolicy(b)
+	for name, title := range map[string]string{
+		"table":   "Registered Nurse",
+		"reduced": "Sr. Pediatric Nurse Practitioner (PNP), Night Shift",
+		"unknown": "Regional Growth Evangelist",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				sink = p.match(title)
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	document := Default()
+	for b.Loop() {
+		p, err := Parse(document)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sink = p
+	}
+}
+
+func BenchmarkSuggest(b *testing.B) {
+	p := defaultPolicy(b)
+	for b.Loop() {
+		sink = p.Suggest("Regstered Nurse", "Emergency", 3)
+	}
+}
+
+func BenchmarkParseMobile(b *testing.B) {
+	for b.Loop() {
+		sink, _ = ParseMobile("+1 (212) 555-0123", "")
+	}
+}
