@@ -52,7 +52,7 @@ type canonicalGuard struct {
 
 func digest(p *Policy, lists wordLists) string {
 	c := canonicalPolicy{V: 1, Gates: sortedGates(p.common), Words: wordLists{
-		Synonyms: lists.Synonyms, Removable: sorted(lists.Removable), Units: sorted(lists.Units),
+		Synonyms: lists.Synonyms, Removable: sorted(lists.Removable), Units: sorted(lists.Units), Fields: sorted(lists.Fields),
 		Degrees: sorted(lists.Degrees), Compounds: sorted(lists.Compounds), Bans: sorted(lists.Bans),
 	}}
 	for _, m := range p.modules {

@@ -250,9 +250,9 @@ func closedBut(states []GateState, but Gate) []Gate {
 	return closed
 }
 
-func within(gates []Gate, allowed ...Gate) bool {
-	for _, g := range gates {
-		if !slices.Contains(allowed, g) {
+func within[T comparable](set []T, allowed ...T) bool {
+	for _, member := range set {
+		if !slices.Contains(allowed, member) {
 			return false
 		}
 	}

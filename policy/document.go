@@ -40,7 +40,7 @@ func (e *DocumentError) Error() string {
 }
 
 var (
-	documentKeys    = []string{"modules", "roles", "gates", "synonyms", "removable", "units", "degrees", "compounds", "bans", "guards", "titles"}
+	documentKeys    = []string{"modules", "roles", "gates", "synonyms", "removable", "units", "fields", "degrees", "compounds", "bans", "guards", "titles"}
 	moduleKeys      = []string{"name", "litmos", "graceDays"}
 	roleKeys        = []string{"permissions", "modules", "gates", "untilApproved", "participantTypes"}
 	participantKind = []string{"standard", "health-plan", "cbo", "government"}

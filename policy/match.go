@@ -207,8 +207,12 @@ func (p *Policy) inverted(a, b part) found {
 	if b.before == bySlash || slices.ContainsFunc(a.words, kept) {
 		return found{}
 	}
-	if b.before == byDash && !p.words.aside(p.words.rewrite(b.words)) {
+	behind := p.words.rewrite(b.words)
+	if b.before == byDash && !p.words.aside(behind) {
 		return found{}
+	}
+	if p.plain(a.words).ban && p.words.placed(behind) {
+		return found{} // "Nurse, ICU" is a nurse somewhere, and so nobody
 	}
 	turned := append(slices.Clone(b.words), a.words...)
 	return p.plain(turned).read(turned)
@@ -239,12 +243,12 @@ func (p *Policy) behind(ws []string) found {
 		if f := p.read(ws); f.any() {
 			return f.read(ws)
 		}
-		n := p.words.units.prefix(ws)
+		n := p.words.place(ws)
 		if n == 0 || n == len(ws) || p.words.compounds.prefix(ws) > 0 {
 			break
 		}
 		ws = ws[n:]
-		if ws[0] == "and" && p.words.units.prefix(ws[1:]) > 0 {
+		if ws[0] == "and" && p.words.place(ws[1:]) > 0 {
 			ws = ws[1:]
 		}
 	}

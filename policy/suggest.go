@@ -67,9 +67,6 @@ type pieces struct{ words, trigrams []string }
 func (p *Policy) pieces(title string) pieces {
 	_, ws, _ := readTitle(title)
 	all := p.words.rewrite(texts(ws))
-	if bare := p.words.without(p.words.removable, all); len(bare) > 0 {
-		all = bare
-	}
 	var q pieces
 	for _, w := range all {
 		q.words = once(q.words, strings.Trim(w, "()"))

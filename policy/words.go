@@ -11,7 +11,8 @@ import (
 type wordLists struct {
 	Synonyms  map[string]string `json:"synonyms"`  // one way of writing → the way of the table
 	Removable []string          `json:"removable"` // say nothing about the occupation, wherever they stand
-	Units     []string          `json:"units"`     // where and in which field somebody works: around a title
+	Units     []string          `json:"units"`     // where somebody works: around a title
+	Fields    []string          `json:"fields"`    // in which field: before a title, or set off behind it
 	Degrees   []string          `json:"degrees"`   // behind a title
 	Compounds []string          `json:"compounds"` // belong together; no part is taken off
 	Bans      []string          `json:"bans"`      // stand for several occupations and never map
@@ -23,6 +24,7 @@ type words struct {
 	synonyms  phrases
 	removable phrases
 	units     phrases
+	fields    phrases
 	degrees   phrases
 	compounds phrases
 	bans      map[string]bool
@@ -54,6 +56,8 @@ func (d *reader) words(root *yaml.Node) (lists wordLists, found map[string]bool)
 				lists.Removable = d.phrases(value, key)
 			case "units":
 				lists.Units = d.phrases(value, key)
+			case "fields":
+				lists.Fields = d.phrases(value, key)
 			case "degrees":
 				lists.Degrees = d.phrases(value, key)
 			case "compounds":
@@ -75,7 +79,7 @@ func (l wordLists) or(b wordLists, found map[string]bool) wordLists {
 		l.Synonyms = b.Synonyms
 	}
 	for key, lists := range map[string][2]*[]string{
-		"removable": {&l.Removable, &b.Removable}, "units": {&l.Units, &b.Units}, "degrees": {&l.Degrees, &b.Degrees},
+		"removable": {&l.Removable, &b.Removable}, "units": {&l.Units, &b.Units}, "fields": {&l.Fields, &b.Fields}, "degrees": {&l.Degrees, &b.Degrees},
 		"compounds": {&l.Compounds, &b.Compounds}, "bans": {&l.Bans, &b.Bans},
 	} {
 		if !found[key] {
@@ -148,7 +152,8 @@ func (l wordLists) compile() words {
 	for from, to := range l.Synonyms {
 		w.synonyms.put(strings.Fields(tableKey(from)), strings.Fields(tableKey(to)))
 	}
-	w.removable, w.units, w.degrees, w.compounds = w.list(l.Removable), w.list(l.Units), w.list(l.Degrees), w.list(l.Compounds)
+	w.removable, w.units, w.fields = w.list(l.Removable), w.list(l.Units), w.list(l.Fields)
+	w.degrees, w.compounds = w.list(l.Degrees), w.list(l.Compounds)
 	for _, b := range l.Bans {
 		key := tableKey(b)
 		w.bans[key] = true
@@ -268,11 +273,26 @@ func (w *words) withoutLast(ws []string, lists ...phrases) []string {
 	return ws
 }
 
+// place is the longest unit or field that ws begins with, in words.
+func (w *words) place(ws []string) int { return max(w.units.prefix(ws), w.fields.prefix(ws)) }
+
+// placed says whether ws is units and fields throughout.
+func (w *words) placed(ws []string) bool {
+	for len(ws) > 0 {
+		n := w.place(ws)
+		if n == 0 {
+			return false
+		}
+		ws = ws[n:]
+	}
+	return true
+}
+
 // aside says whether words only tell where, how or with which degree somebody
 // works.
 func (w *words) aside(ws []string) bool {
 	for i := 0; i < len(ws); {
-		n := max(w.removable.prefix(ws[i:]), w.units.prefix(ws[i:]), w.degrees.prefix(ws[i:]))
+		n := max(w.removable.prefix(ws[i:]), w.place(ws[i:]), w.degrees.prefix(ws[i:]))
 		if n == 0 {
 			return false
 		}
