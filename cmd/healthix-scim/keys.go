@@ -34,6 +34,9 @@ type keys struct {
 // development.
 func loadKeys(s settings) (keys, error) {
 	var k keys
+	if err := s.knownDatabase(); err != nil {
+		return k, err
+	}
 	path, generate, err := keyPath("secret-key-file", s.SecretKeyFile, s.keyFolder(), secretKeyName)
 	if err != nil {
 		return k, err

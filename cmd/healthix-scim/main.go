@@ -85,7 +85,8 @@ func newParser(c *commands, from *resolver, stdout, stderr io.Writer) (*kong.Kon
 		kong.Description("SCIM 2.0 server: identity providers push people, titles become roles, access is released when every gate is open."),
 		kong.Writers(stdout, stderr),
 		kong.Resolvers(from),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110, ValueFormatter: helpText}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
+		kong.ValueFormatter(helpText),
 		kong.Help(printHelp),
 	)
 }

@@ -150,6 +150,17 @@ func (s *settings) embedded() string {
 	return path
 }
 
+// knownDatabase refuses a URL of no engine there is, before anything is made of
+// it. What it holds may be secret and is not repeated.
+func (s *settings) knownDatabase() error {
+	for _, scheme := range []string{"sqlite://", "postgres://", "postgresql://"} {
+		if strings.HasPrefix(s.DatabaseURL, scheme) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s must begin with sqlite:// or postgres://", variable("database-url"))
+}
+
 // keyFolder is where keys are generated when none are given, "" when they must
 // be given.
 func (s *settings) keyFolder() string {
@@ -179,6 +190,9 @@ func offLoopback(addr string) (bool, error) {
 // serving refuses to start a server that would be open to the wrong people or
 // would lose what it sends.
 func (s *settings) serving() error {
+	if err := s.knownDatabase(); err != nil {
+		return err
+	}
 	open, err := offLoopback(s.Addr)
 	if err != nil {
 		return fmt.Errorf("%s is %q; expected HOST:PORT", variable("addr"), s.Addr)
