@@ -61,6 +61,7 @@ func (c *cluster) start(programs string, unsynced bool) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	//nolint:gosec // a program found at one of few places
 	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", filepath.Join(c.folder, "data"),
 		"--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
 	initdb.Dir, initdb.SysProcAttr = c.folder, attributes

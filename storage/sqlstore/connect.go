@@ -95,7 +95,9 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 	}
 	open := func(more string, conns int) (*sql.DB, *gorm.DB, error) {
 		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-			"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
+			"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+			// With recursive triggers, "insert or replace" meets those that refuse a delete.
+			"&_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)" + more
 		db, err := sql.Open("sqlite", dsn)
 		if err != nil {
 			return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
@@ -39,8 +40,8 @@ func (s *Store) provider() (*goose.Provider, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
 	if s.engine == postgresEngine {
 		dialect = goose.DialectPostgres
-		// Several nodes may start at once.
-		locker, err := lock.NewPostgresSessionLocker()
+		// Several nodes may start at once: they ask every second, five minutes long.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 		if err != nil {
 			return nil, fmt.Errorf("lock for migrations: %w", err)
 		}
@@ -58,12 +59,8 @@ func (s *Store) provider() (*goose.Provider, error) {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	provider, err := s.provider()
-	if err != nil {
-		return err
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate the schema: %w", fault(err))
+	if err := s.up(ctx); err != nil {
+		return fmt.Errorf("migrate the schema: %w", err)
 	}
 	if err := s.migrateJobs(ctx); err != nil {
 		return err
@@ -79,6 +76,23 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("fix the instance id: %w", fault(done.Error))
 	}
 	return nil
+}
+
+// up runs the migrations that are missing.
+func (s *Store) up(ctx context.Context) error {
+	provider, err := s.provider()
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		_, err := provider.Up(ctx)
+		if err == nil || s.engine == postgresEngine || attempt == attempts {
+			return fault(err)
+		}
+		// goose has no lock for SQLite. Who lost a race (a command beside a
+		// server, say) looks again and finds the work done.
+		time.Sleep(time.Duration(attempt) * 50 * time.Millisecond)
+	}
 }
 
 // pending counts the migrations that the database lacks; it changes nothing,

@@ -18,6 +18,11 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
+var (
+	_ storage.Store = (*Store)(nil)
+	_ storage.Tx    = (*tx)(nil)
+)
+
 // engine is which SQL a statement is written in.
 type engine string
 
