@@ -108,7 +108,10 @@ func (s *server) leave(r *http.Request, t *trail, took time.Duration) {
 		slog.String("participant", t.who.Participant), slog.String("scope", t.who.Scope), slog.String("token", t.who.TokenID),
 	}
 	attrs = append(attrs, t.notes...)
-	if t.fault != nil {
+	switch {
+	case t.fault != nil && errors.Is(r.Context().Err(), context.Canceled):
+		attrs = append(attrs, slog.Bool("clientLeft", true)) // nobody reads the answer, and nothing is wrong here
+	case t.fault != nil:
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", t.fault))
 	}
