@@ -27,7 +27,7 @@ func Default() []byte {
 	b.WriteString(defaultWords)
 	b.WriteString("titles: |\n")
 	for line := range strings.Lines(defaultTitles + moreTitles) {
-		b.WriteString("  " + line)
+		b.WriteString("  " + strings.TrimRight(line, "\r\n") + "\n") // CSV ends lines with CR LF (RFC 4180)
 	}
 	return []byte(b.String())
 }

@@ -218,7 +218,6 @@ func (d *reader) policy(document []byte) *Policy {
 	lists, found := d.words(root)
 	lists = lists.or(builtIn(), found)
 	p.words = lists.compile()
-	d.noShortcuts(lists, p.words, at["synonyms"].line)
 	var guards map[string]guarded
 	if e, ok := at["guards"]; ok {
 		guards = d.guards(e.value)
@@ -226,6 +225,7 @@ func (d *reader) policy(document []byte) *Policy {
 	if e, ok := at["titles"]; ok {
 		d.titles(p, e.value, guards)
 	}
+	d.noShortcuts(p, lists, at["synonyms"].line)
 	p.indexLikeness()
 	p.digest = digest(p, lists)
 	return p

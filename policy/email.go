@@ -104,12 +104,12 @@ func letterOrDigit(r rune) bool {
 }
 
 // shared says whether a local part names a function instead of a person. A
-// subaddress (+tag) and trailing digits change nothing about who reads it.
+// subaddress (+tag) and digits around a word change nothing about who reads it.
 func shared(local string) bool {
 	local, _, _ = strings.Cut(local, "+")
 	parts := strings.FieldsFunc(local, func(r rune) bool { return r == '.' || r == '-' || r == '_' })
 	for i := range parts {
-		parts[i] = strings.TrimRight(parts[i], "0123456789")
+		parts[i] = strings.Trim(parts[i], "0123456789")
 	}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	if len(parts) == 0 {

@@ -284,7 +284,7 @@ func (p *Policy) read(ws []string) found {
 	if row := p.bySynonym[string(key)]; row != nil {
 		return found{row: row}
 	}
-	if p.words.bans[string(key)] {
+	if p.words.rewritten[string(key)] {
 		return banned(string(key))
 	}
 	return found{}

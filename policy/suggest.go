@@ -128,8 +128,8 @@ func dice(both, a, b int) float64 {
 
 // nearest is the known name that a misspelt one resembles, "" when none does.
 func nearest(name string, known []string) string {
-	best, least := "", max(1, len([]rune(name))/3)+1
 	lower := []rune(strings.ToLower(clip(name)))
+	best, least := "", min(len(lower), max(2, len(lower)/3)+1)
 	for _, k := range known {
 		if far := distance(lower, []rune(strings.ToLower(k))); far < least {
 			best, least = k, far

@@ -27,7 +27,8 @@ type words struct {
 	fields    phrases
 	degrees   phrases
 	compounds phrases
-	bans      map[string]bool
+	bans      map[string]bool // as written
+	rewritten map[string]bool // bans with synonyms in place
 }
 
 // phrases are forms of one or more words, and the words each stands for.
@@ -138,17 +139,17 @@ func (d *reader) synonyms(n *yaml.Node) map[string]string {
 	return out
 }
 
-// noShortcuts refuses a synonym that reads a banned form as one that is not.
-func (d *reader) noShortcuts(l wordLists, w words, line int) {
-	for from, to := range l.Synonyms {
-		if w.bans[tableKey(from)] && !w.bans[strings.Join(w.rewrite(strings.Fields(tableKey(to))), " ")] {
-			d.fault(line, path("synonyms", from), "is in bans, because it stands for several occupations; %q does not", to)
+// noShortcuts refuses synonyms that lead a banned form to a row.
+func (d *reader) noShortcuts(p *Policy, l wordLists, line int) {
+	for _, b := range l.Bans {
+		if row := p.bySynonym[strings.Join(p.words.rewrite(strings.Fields(tableKey(b))), " ")]; row != nil {
+			d.fault(line, "synonyms", "read %q as %s, but it is in bans, because it stands for several occupations", b, row.Title)
 		}
 	}
 }
 
 func (l wordLists) compile() words {
-	w := words{synonyms: newPhrases(len(l.Synonyms)), bans: map[string]bool{}}
+	w := words{synonyms: newPhrases(len(l.Synonyms)), bans: map[string]bool{}, rewritten: map[string]bool{}}
 	for from, to := range l.Synonyms {
 		w.synonyms.put(strings.Fields(tableKey(from)), strings.Fields(tableKey(to)))
 	}
@@ -157,7 +158,7 @@ func (l wordLists) compile() words {
 	for _, b := range l.Bans {
 		key := tableKey(b)
 		w.bans[key] = true
-		w.bans[strings.Join(w.rewrite(strings.Fields(key)), " ")] = true
+		w.rewritten[strings.Join(w.rewrite(strings.Fields(key)), " ")] = true
 	}
 	return w
 }
