@@ -26,6 +26,8 @@ import (
 const (
 	// workers is how many jobs one Work loop runs at once.
 	workers = 8
+	// look is how often an idle Work loop asks for work.
+	look = 25 * time.Millisecond
 	// longest is how long one attempt may take before its context ends.
 	longest = 10 * time.Minute
 	// maxErrorText caps what a job keeps of an error.
@@ -82,12 +84,15 @@ type keptJob struct {
 	State string
 }
 
-func (t *tx) insertJob(ctx context.Context, kind, key, subject string, at time.Time) (keptJob, error) {
-	insert := t.insertTableJob
+// insertJob speaks to database/sql: most deeds promise something, and gorm
+// would double what that costs.
+func (t *tx) insertJob(ctx context.Context, kind, key, subject string, at time.Time) (kept keptJob, err error) {
+	query, args := insertTableJob, tableJob(kind, key, subject, at, t.now)
 	if t.engine == postgresEngine {
-		insert = t.insertRiverJob
+		query, args = insertRiverJob, riverJob(kind, key, subject, at, t.now)
 	}
-	return insert(ctx, kind, key, subject, at)
+	err = t.sql.QueryRowContext(ctx, query, args...).Scan(&kept.ID, &kept.State)
+	return kept, fault(err)
 }
 
 func (t *tx) unnameJob(ctx context.Context, id int64) error {

@@ -32,35 +32,32 @@ const riverJobColumns = `id, args->>'kind' as kind, args->>'key' as key, args->>
   attempt, coalesce((select json_agg(e.error->>'error' order by e.n) from unnest(errors) with ordinality e(error, n)), '[]')::text as errors,
   created_at as created, scheduled_at as schedule`
 
-// insertRiverJob writes the row that River's client would write, in one
-// statement: its InsertTx costs 390 µs more, and cannot say that an equal job is
-// running already. It takes effect with the deed's commit, as does NOTIFY. DO
-// UPDATE, not DO NOTHING: it locks the row that was met, and workers skip locked
-// rows, so a waiting job does not begin before this deed can be seen.
+// insertRiverJob is the row that River's client would write. Its InsertTx costs
+// several times as much, and cannot say that an equal job is running already.
+// There is no NOTIFY: PostgreSQL lets commits that carry one pass one by one.
+//
+// DO UPDATE, not DO NOTHING: it locks the row that was met, and workers skip
+// locked rows, so a waiting job does not begin before this deed can be seen.
 //
 // The bits of unique_states: scheduled, running, retryable, pending, available.
-func (t *tx) insertRiverJob(ctx context.Context, kind, key, subject string, at time.Time) (keptJob, error) {
-	state, due := "available", (*time.Time)(nil)
-	if at.After(t.now) {
+const insertRiverJob = `
+insert into river_job (args, created_at, kind, max_attempts, priority, queue, scheduled_at, state, unique_key, unique_states)
+values (jsonb_build_object('kind', $1::text, 'key', $2::text, 'subject', $3::text), $4, 'promise', $5, 1, 'default',
+  coalesce($6::timestamptz, now()), $7::river_job_state, $8, b'11110001')
+on conflict (unique_key) where unique_key is not null and unique_states is not null
+  and river_job_state_in_bitmask(unique_states, state)
+do update set
+  scheduled_at = least(river_job.scheduled_at, excluded.scheduled_at),
+  state = case when excluded.state = 'available' and river_job.state in ('scheduled', 'retryable') then 'available'
+    else river_job.state end
+returning id, state::text`
+
+func riverJob(kind, key, subject string, at, now time.Time) []any {
+	state, due := "available", (*time.Time)(nil) // null: by the database's clock, as workers read it
+	if at.After(now) {
 		state, due = "scheduled", &at
 	}
-	const query = `with kept as (
-		insert into river_job (args, created_at, kind, max_attempts, priority, queue, scheduled_at, state, unique_key, unique_states)
-		values (jsonb_build_object('kind', ?::text, 'key', ?::text, 'subject', ?::text), ?, 'promise', ?, 1, 'default',
-			coalesce(?::timestamptz, now()), ?::river_job_state, ?, b'11110001')
-		on conflict (unique_key) where unique_key is not null and unique_states is not null
-			and river_job_state_in_bitmask(unique_states, state)
-		do update set
-			scheduled_at = least(river_job.scheduled_at, excluded.scheduled_at),
-			state = case when excluded.state = 'available' and river_job.state in ('scheduled', 'retryable') then 'available'
-				else river_job.state end
-		returning id, state)
-	select id, state::text as state,
-		case when state = 'available' then pg_notify(current_schema() || '.river_insert', '{"queue":"default"}')::text end as told
-	from kept`
-	var kept keptJob
-	_, err := t.get(ctx, &kept, query, kind, key, subject, t.now, maxAttempts, due, state, jobName(kind, key))
-	return kept, err
+	return []any{kind, key, subject, now, maxAttempts, due, state, jobName(kind, key)}
 }
 
 // riverLog hands River's warnings on; the rest is its own affair.
@@ -112,7 +109,7 @@ func (r *riverWorker) Work(ctx context.Context, j *river.Job[promise]) error {
 	return err
 }
 
-// workRiver lets River fetch, listen, retry and clean; leases are ours, because
+// workRiver lets River fetch, retry, schedule and clean; leases are ours, because
 // River takes a job from a dead worker only when no attempt could last so long.
 func (w *worker) workRiver(ctx context.Context) error {
 	registered := river.NewWorkers()
@@ -122,7 +119,8 @@ func (w *worker) workRiver(ctx context.Context) error {
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:                     registered,
 		FetchCooldown:               10 * time.Millisecond,
-		FetchPollInterval:           500 * time.Millisecond, // when a NOTIFY was missed
+		FetchPollInterval:           2 * look,
+		PollOnly:                    true, // see insertRiverJob
 		JobTimeout:                  longest,
 		MaxAttempts:                 maxAttempts,
 		RetryPolicy:                 riverPause{},

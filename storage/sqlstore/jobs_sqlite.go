@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,24 +37,21 @@ create index if not exists job_finished on job (state, finished) where finished 
 
 const tableJobColumns = "id, kind, key, subject, state, attempt, errors, created, due as schedule"
 
-// look is how often an idle Work loop asks a reader's connection for work.
-const look = 25 * time.Millisecond
+const insertTableJob = `
+insert into job (kind, key, subject, name, state, attempt, errors, created, due) values (?, ?, ?, ?, ?, 0, '[]', ?, ?)
+on conflict (name) where state in ('available', 'running', 'retryable', 'scheduled') do update set
+  due = min(due, excluded.due),
+  state = case when excluded.state = 'available' and state in ('scheduled', 'retryable') then 'available' else state end
+returning id, state`
 
-func (t *tx) insertTableJob(ctx context.Context, kind, key, subject string, at time.Time) (keptJob, error) {
+func tableJob(kind, key, subject string, at, now time.Time) []any {
 	state := "available"
-	if at.After(t.now) {
+	if at.After(now) {
 		state = "scheduled"
 	} else {
-		at = t.now
+		at = now
 	}
-	const query = `insert into job (kind, key, subject, name, state, attempt, errors, created, due) values (?, ?, ?, ?, ?, 0, '[]', ?, ?)
-		on conflict (name) where state in ('available', 'running', 'retryable', 'scheduled') do update set
-			due = min(due, excluded.due),
-			state = case when excluded.state = 'available' and state in ('scheduled', 'retryable') then 'available' else state end
-		returning id, state`
-	var kept keptJob
-	_, err := t.get(ctx, &kept, query, kind, key, subject, jobName(kind, key), state, instant(t.now), instant(at))
-	return kept, err
+	return []any{kind, key, subject, jobName(kind, key), state, now.UnixMicro(), at.UnixMicro()}
 }
 
 // workTable takes jobs that are due, some at a time, and lets them run.
@@ -66,12 +64,20 @@ func (w *worker) workTable(ctx context.Context) error {
 	defer renewal.Wait()
 	defer stop()
 
+	// Prepared, and on a reader's connection: an idle loop should cost nothing.
+	due, err := w.store.reads.PrepareContext(ctx,
+		"select exists (select 1 from job where state in ('available', 'retryable', 'scheduled') and due <= ?)")
+	if err != nil {
+		return fault(err)
+	}
+	defer due.Close() //nolint:errcheck // nothing was written through it
+
 	var running sync.WaitGroup
 	free, freed := workers, make(chan struct{}, workers)
 	wait := time.NewTicker(look)
 	defer wait.Stop()
 	for ctx.Err() == nil {
-		jobs, err := w.take(ctx, free)
+		jobs, err := w.look(ctx, due, free)
 		if err != nil && ctx.Err() == nil {
 			w.store.log.WarnContext(ctx, "jobs: look for work", slog.String("error", err.Error()))
 			rest(ctx, time.Second)
@@ -117,24 +123,28 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// take claims up to n jobs that are due. The write connection is asked only
-// when a reader saw one.
-func (w *worker) take(ctx context.Context, n int) ([]storage.Job, error) {
+// look takes up to n jobs when a reader sees that some are due.
+func (w *worker) look(ctx context.Context, due *sql.Stmt, n int) ([]storage.Job, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	s, now := w.store, w.store.now()
-	var one int
-	found, err := s.get(ctx, &one,
-		"select 1 from job where state in ('available', 'retryable', 'scheduled') and due <= ? limit 1", instant(now))
-	if err != nil || found == 0 {
-		return nil, err
+	var some bool
+	// Without an end: for a context that may end the driver starts a goroutine,
+	// which costs more than the query.
+	if err := due.QueryRowContext(context.WithoutCancel(ctx), w.store.now().UnixMicro()).Scan(&some); err != nil || !some {
+		return nil, fault(err)
 	}
+	return w.take(ctx, n)
+}
+
+// take claims up to n jobs that are due.
+func (w *worker) take(ctx context.Context, n int) ([]storage.Job, error) {
+	s, now := w.store, w.store.now()
 	const query = `update job set state = 'running', attempt = attempt + 1, lease = ? where id in (
 			select id from job where state in ('available', 'retryable', 'scheduled') and due <= ? order by due, id limit ?)
 		returning ` + tableJobColumns
 	var rows []jobRow
-	err = s.change(ctx, func(ctx context.Context, t *tx) error {
+	err := s.change(ctx, func(ctx context.Context, t *tx) error {
 		rows = nil
 		_, err := t.get(ctx, &rows, query, instant(now.Add(lease)), instant(now), n)
 		return err

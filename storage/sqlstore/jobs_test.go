@@ -80,6 +80,41 @@ func TestPausesSpanADay(t *testing.T) {
 	}
 }
 
+// A worker that was taken for dead and comes back keeps nothing.
+func TestLateWorkerKeepsNothing(t *testing.T) {
+	now := time.Now()
+	s, err := Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "healthix.db"), Options{
+		Migrate: true, Clock: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	err = s.Write(t.Context(), func(ctx context.Context, tx storage.Tx) error {
+		return tx.Enqueue(ctx, "mail", "1", "", time.Time{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{store: s, running: map[int64]int{}, do: func(context.Context, storage.Job) error { return nil }}
+	first, err := w.take(t.Context(), 1)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("take = %+v, %v", first, err)
+	}
+	now = now.Add(2 * lease)
+	if err := w.renewTable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.take(t.Context(), 1)
+	if err != nil || len(second) != 1 || second[0].Attempt != 2 {
+		t.Fatalf("take again = %+v, %v", second, err)
+	}
+	w.runTable(t.Context(), first[0])
+	if jobs, err := s.ListJobs(t.Context(), "running", -1); err != nil || len(jobs) != 1 {
+		t.Errorf("running after the late end: %+v, %v; want the second attempt", jobs, err)
+	}
+}
+
 // What ended long ago goes; what died stays for a month.
 func TestJobsAreCleaned(t *testing.T) {
 	now := time.Now()
