@@ -6,6 +6,8 @@ import (
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+
+	gomail "github.com/wneessen/go-mail"
 )
 
 // folder keeps each message as a file named after its id, so that a retry
@@ -16,7 +18,8 @@ type folder struct {
 }
 
 func (f *folder) Send(ctx context.Context, m Message) error {
-	msg, err := compose(m, f.from)
+	// A file is read by people and scripts: links stay whole, as they are.
+	msg, err := compose(m, f.from, gomail.WithEncoding(gomail.NoEncoding))
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func openSMTP(rawURL string, from *netmail.Address) (*relay, error) {
 
 // compose makes the message. What could end a header line early is refused
 // here, whatever the library below would do with it.
-func compose(m Message, from *netmail.Address) (*gomail.Msg, error) {
+func compose(m Message, from *netmail.Address, options ...gomail.MsgOption) (*gomail.Msg, error) {
 	if m.ID == "" || strings.ContainsFunc(m.ID, notInID) || strings.HasPrefix(m.ID, ".") {
 		return nil, fmt.Errorf("message id %q: %w: letters, digits, '.', '_' and '-' only", m.ID, ErrRefused)
 	}
@@ -118,7 +118,7 @@ func compose(m Message, from *netmail.Address) (*gomail.Msg, error) {
 	if err != nil || to.Address != m.To || strings.ContainsFunc(m.To, isControl) {
 		return nil, fmt.Errorf("message %s: %w: recipient is not one bare address", m.ID, ErrRefused)
 	}
-	msg := gomail.NewMsg()
+	msg := gomail.NewMsg(append(options, gomail.WithNoDefaultUserAgent())...)
 	msg.FromMailAddress(from)
 	msg.ToMailAddress(to)
 	msg.Subject(m.Subject)
