@@ -44,6 +44,9 @@ func completions(app *kong.Application) []place {
 	var settings []word
 	for _, f := range app.Flags {
 		settings = append(settings, flagWord(f))
+		if f.Tag.Negatable != "" {
+			settings = append(settings, word{"--no-" + f.Name, "Not: " + f.Help})
+		}
 	}
 	var places []place
 	var walk func(n *kong.Node, path string)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/healthix/healthix-scim/lifecycle"
@@ -104,7 +105,7 @@ func (d *demo) play(ctx context.Context, p *program, s *server) error {
 func (d *demo) tokens(ctx context.Context, h *house) error {
 	by := lifecycle.Actor{Kind: "operator", Subject: "demo", Label: "command line"}
 	for subject, token := range map[string]*string{demoOperator: &d.operator, demoApprover: &d.approver} {
-		text, _, err := h.issue(ctx, by, lifecycle.TokenSpec{Scope: "operator", Subject: subject, TTL: 24 * time.Hour})
+		text, err := h.issue(ctx, by, lifecycle.TokenSpec{Scope: "operator", Subject: subject, TTL: 24 * time.Hour})
 		if err != nil {
 			return err
 		}
@@ -173,7 +174,7 @@ func (d *demo) call(ctx context.Context, token, method, path string, body, answe
 }
 
 func mediaType(path string) string {
-	if len(path) > 5 && path[:5] == "/scim" {
+	if strings.HasPrefix(path, "/scim/") {
 		return "application/scim+json"
 	}
 	return "application/json"

@@ -4,17 +4,18 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
-// scimUser is the staff member as most of the providers here write one.
+// staff is a person as the hospital knows one.
 type staff struct {
 	given, family, title, department, mobile string
 	email                                    string // "" for given.family@mercy.example
 }
 
 func (s staff) userName() string {
-	return fmt.Sprintf("%s.%s@mercy.example", lower(s.given), lower(s.family))
+	return fmt.Sprintf("%s.%s@mercy.example", strings.ToLower(s.given), strings.ToLower(s.family))
 }
 
 func (s staff) address() string {
@@ -22,16 +23,6 @@ func (s staff) address() string {
 		return s.email
 	}
 	return s.userName()
-}
-
-func lower(s string) string {
-	out := []byte(s)
-	for i, c := range out {
-		if 'A' <= c && c <= 'Z' {
-			out[i] = c + 'a' - 'A'
-		}
-	}
-	return string(out)
 }
 
 // The people. All are invented; so is the hospital.
@@ -81,9 +72,8 @@ func (d *demo) push(ctx context.Context) error {
 	return d.call(ctx, d.okta, http.MethodPut, "/scim/v2/Users/"+d.ids[nora.userName()], whole, nil)
 }
 
-// fromEntra is a person as Entra ID writes one: booleans as text, the manager's
-// organization in the enterprise extension. Ben comes without his address,
-// which follows by PATCH.
+// fromEntra is a person as Entra ID writes one, booleans as text. Ben comes
+// without his address, which follows by PATCH.
 func (s staff) fromEntra(number int) object {
 	user := object{
 		"schemas":     array{"urn:ietf:params:scim:schemas:core:2.0:User", enterprise},

@@ -115,7 +115,8 @@ func checkTable(t *testing.T, out string) {
 		t.Fatalf("no table:\n%s", out)
 	}
 	column := func(line, heading string) string {
-		at := len([]rune(lines[header][:strings.Index(lines[header], heading)]))
+		before, _, _ := strings.Cut(lines[header], heading)
+		at := len([]rune(before))
 		runes := []rune(line)
 		if at >= len(runes) || at > 0 && runes[at-1] != ' ' {
 			t.Fatalf("column %s is not aligned in %q", heading, line)

@@ -55,7 +55,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	from := &resolver{environ: environ}
 	parser, err := newParser(&c, from, stdout, stderr)
 	if err != nil {
-		fmt.Fprintln(stderr, "healthix-scim:", err)
+		say(stderr, "healthix-scim: %v\n", err)
 		return 1
 	}
 	parsed, err := parser.Parse(args)
@@ -101,17 +101,23 @@ func complain(stderr io.Writer, command string, err error) int {
 	if errors.As(err, &fault) && fault.Kind != lifecycle.KindInternal && fault.Kind != lifecycle.KindUnavailable {
 		text = fault.Message // the sentence for people; what it is wrapped in repeats the command
 	}
-	fmt.Fprintln(stderr, "healthix-scim:", text)
+	say(stderr, "healthix-scim: %s\n", text)
 	var wrong usageError
 	switch {
 	case errors.As(err, &wrong):
 		name, _, _ := strings.Cut(command, " <")
-		fmt.Fprintf(stderr, "%s --help shows the usage\n", strings.TrimSpace("healthix-scim "+name))
+		say(stderr, "%s --help shows the usage\n", strings.TrimSpace("healthix-scim "+name))
 		return 2
 	case fault != nil && fault.Kind == lifecycle.KindInvalid:
 		return 2
 	}
 	return 1
+}
+
+// say tells people something beside the data. When it cannot be written, there is
+// nobody to tell that either.
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format, args...)
 }
 
 // parsedFar is the command as far as a wrong command line was understood.

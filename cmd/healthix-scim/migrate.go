@@ -16,7 +16,7 @@ func (c *migrateCommand) Run(ctx context.Context, p *program) error {
 		if err := sqlstore.Migrate(ctx, p.settings.DatabaseURL); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
-		fmt.Fprintln(p.stderr, "the schema is up to date")
+		say(p.stderr, "the schema is up to date\n")
 		return nil
 	}
 	if there, path := p.databaseThere(); !there {
@@ -29,6 +29,6 @@ func (c *migrateCommand) Run(ctx context.Context, p *program) error {
 	if n > 0 {
 		return fmt.Errorf("%d migration(s) are pending; healthix-scim migrate applies them", n)
 	}
-	fmt.Fprintln(p.stderr, "the schema is up to date")
+	say(p.stderr, "the schema is up to date\n")
 	return nil
 }

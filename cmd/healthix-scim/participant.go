@@ -34,7 +34,7 @@ func (c *participantAdd) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stderr, "added %s (%s, %s)\n", kept.ID, kept.Type, kept.Mode)
+		say(p.stderr, "added %s (%s, %s)\n", kept.ID, kept.Type, kept.Mode)
 		return nil
 	})
 }

@@ -37,7 +37,7 @@ func (c *policyLint) Run(p *program) error {
 	var wrong *policy.DocumentError
 	if errors.As(err, &wrong) {
 		for _, at := range wrong.Problems {
-			fmt.Fprintf(p.stderr, "%s:%d: %s: %s\n", name, at.Line, at.Key, at.Message)
+			say(p.stderr, "%s:%d: %s: %s\n", name, at.Line, at.Key, at.Message)
 		}
 		return fmt.Errorf("%s has %d mistake(s)", name, len(wrong.Problems))
 	}
@@ -59,7 +59,7 @@ func (c *policyExplain) Run(ctx context.Context, p *program) error {
 	facts := policy.Facts{Title: c.Title, Department: c.Department, Active: true, Participant: policy.ParticipantState{Type: "standard"}}
 	if there, path := p.databaseThere(); !there && c.Participant == "" {
 		// Asking about a title needs no database, and makes none.
-		fmt.Fprintf(p.stderr, "there is no database at %s; the default policy answers\n", path)
+		say(p.stderr, "there is no database at %s; the default policy answers\n", path)
 		inForce, err := policy.Parse(policy.Default())
 		if err != nil {
 			return fmt.Errorf("read default policy: %w", err)

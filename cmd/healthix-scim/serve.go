@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/alecthomas/kong"
 )
 
 type serveCommand struct {
@@ -14,7 +12,7 @@ type serveCommand struct {
 }
 
 // Run serves until a signal says stop.
-func (c *serveCommand) Run(ctx context.Context, p *program, _ *kong.Application) (err error) {
+func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	if c.PrintConfig {
 		return printConfig(p.stdout, p.settings, p.sources)
 	}

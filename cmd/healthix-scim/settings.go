@@ -183,8 +183,10 @@ func offLoopback(addr string) (bool, error) {
 	if host == "localhost" {
 		return false, nil
 	}
-	ip, err := netip.ParseAddr(host)
-	return err != nil || !ip.IsLoopback(), nil
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return !ip.IsLoopback(), nil
+	}
+	return true, nil // all interfaces, or a name that may be any
 }
 
 // serving refuses to start a server that would be open to the wrong people or

@@ -29,7 +29,7 @@ func (c *tokenIssue) Run(ctx context.Context, p *program) error {
 		return usage(fmt.Errorf("--ttl is %s; expected a duration like 720h", c.TTL))
 	}
 	return p.deed(ctx, func(ctx context.Context, h *house) error {
-		text, _, err := h.issue(ctx, p.actor(), lifecycle.TokenSpec{
+		text, err := h.issue(ctx, p.actor(), lifecycle.TokenSpec{
 			Participant: c.Participant, Scope: c.Scope, Subject: c.Subject, Label: c.Label, TTL: c.TTL,
 		})
 		if err != nil {
@@ -50,17 +50,16 @@ func (h *house) signer(ctx context.Context) (*auth.Signer, string, error) {
 }
 
 // issue puts a token on record and mints it.
-func (h *house) issue(ctx context.Context, by lifecycle.Actor, spec lifecycle.TokenSpec) (string, storage.Token, error) {
+func (h *house) issue(ctx context.Context, by lifecycle.Actor, spec lifecycle.TokenSpec) (string, error) {
 	signer, _, err := h.signer(ctx)
 	if err != nil {
-		return "", storage.Token{}, err
+		return "", err
 	}
 	record, err := h.deeds.IssueToken(ctx, by, spec)
 	if err != nil {
-		return "", storage.Token{}, err
+		return "", err
 	}
-	text, err := signer.Mint(record)
-	return text, record, err
+	return signer.Mint(record)
 }
 
 // tokenView is a token's record as --json shows it: the API's names.
