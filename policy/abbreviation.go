@@ -1,18 +1,14 @@
 package policy
 
-import "strings"
-
 // abbreviates says whether short is a short form of long: each word of it is a
 // word of long, a shortening of one, or the initials of several, in order, and
 // nothing of long is left over.
 func abbreviates(short, long []string) bool {
-	if len(short) > 12 || len(long) > 12 || letters(short) >= letters(long) {
+	if len(short) == 0 || len(long) > 16 || letters(short) >= letters(long) || letters(short) > 64 {
 		return false
 	}
-	if len(short) == 0 {
-		return len(long) == 0
-	}
-	return shortens(short[0], short[1:], long, 0)
+	a := abbreviation{short: short, long: long, failed: map[[3]int]bool{}}
+	return a.fits(0, 0, 0)
 }
 
 func letters(ws []string) int {
@@ -23,43 +19,47 @@ func letters(ws []string) int {
 	return n
 }
 
+// small words give no letter, or their first.
 var small = set("and of the in for to a")
 
-// shortens matches the letters of one short word along the long words; each
-// long word gives at least its first letter, small words may give none.
-func shortens(word string, rest, long []string, depth int) bool {
-	if depth > 64 {
+// abbreviation lays the letters of short along the words of long. What has
+// failed once is not tried again: the work is bounded by the letters of short
+// times the words of long.
+type abbreviation struct {
+	short, long []string
+	failed      map[[3]int]bool
+}
+
+// fits says whether what remains from letter n of the i-th short word fits the
+// long words from the j-th. Each long word gives its first letter, or its first
+// few: "CPhT".
+func (a *abbreviation) fits(i, n, j int) bool {
+	if i == len(a.short) {
+		return j == len(a.long)
+	}
+	if n == len(a.short[i]) {
+		return a.fits(i+1, 0, j)
+	}
+	if j == len(a.long) || a.failed[[3]int{i, n, j}] {
 		return false
 	}
-	if word == "" {
-		if len(rest) == 0 {
-			return len(long) == 0
-		}
-		return shortens(rest[0], rest[1:], long, depth+1)
-	}
-	if len(long) == 0 {
-		return false
-	}
-	if small[long[0]] && shortens(word, rest, long[1:], depth+1) {
+	if a.takes(i, n, j) {
 		return true
 	}
-	if word[0] != long[0][0] {
-		return false
+	a.failed[[3]int{i, n, j}] = true
+	return false
+}
+
+func (a *abbreviation) takes(i, n, j int) bool {
+	if small[a.long[j]] && a.fits(i, n, j+1) {
+		return true
 	}
-	// Take as many letters from the first long word as it has in order.
-	n, at := 1, 1
-	for {
-		if shortens(word[n:], rest, long[1:], depth+1) {
+	word, from := a.short[i], a.long[j]
+	for k := 0; n < len(word) && k < len(from) && word[n] == from[k]; k++ {
+		n++
+		if a.fits(i, n, j+1) {
 			return true
 		}
-		if n == len(word) {
-			return false
-		}
-		i := strings.IndexByte(long[0][at:], word[n])
-		if i < 0 {
-			return false
-		}
-		at += i + 1
-		n++
 	}
+	return false
 }

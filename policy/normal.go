@@ -49,6 +49,16 @@ func readTitle(title string) (normal string, ws []word, whole bool) {
 	r := titleReader{out: make([]byte, 0, len(title)+8), spans: make([]span, 0, 8)}
 	r.read(fold(title))
 	normal = string(r.out)
+	for range 4 {
+		// What was dropped may have kept an accent from its letter.
+		if ascii(normal) || fold(normal) == normal {
+			break
+		}
+		again := titleReader{}
+		again.read(fold(normal))
+		again.full = again.full || r.full
+		r, normal = again, string(again.out)
+	}
 	ws = make([]word, len(r.spans))
 	for i, s := range r.spans {
 		ws[i] = word{text: normal[s.start:s.end], before: s.before, bracket: s.bracket}
@@ -86,6 +96,9 @@ func ascii(s string) bool {
 func visible(r rune) rune {
 	switch {
 	case r < utf8.RuneSelf:
+		if classOf(r) == isNothing {
+			return -1
+		}
 		return r
 	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Variation_Selector, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), r == '\u2800':
 		return -1
@@ -198,7 +211,7 @@ func (r *titleReader) read(text string) {
 			r.end(bySpace)
 			if r.bracket == 0 {
 				r.brackets++
-				r.bracket, r.written, r.pending = r.brackets, false, bySpace
+				r.bracket, r.written = r.brackets, false
 			}
 		case isClose:
 			r.end(bySpace)
@@ -211,8 +224,11 @@ func (r *titleReader) read(text string) {
 
 func (r *titleReader) put(c rune) {
 	if !r.within {
-		s := span{undo: len(r.out), before: r.pending, bracket: r.bracket}
 		opens := r.bracket != 0 && !r.written
+		if opens {
+			r.pending = bySpace // a bracket is joined by itself
+		}
+		s := span{undo: len(r.out), before: r.pending, bracket: r.bracket}
 		switch {
 		case len(r.out) == 0:
 		case r.pending == byComma:

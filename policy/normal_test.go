@@ -30,6 +30,8 @@ func TestNormalTitle(t *testing.T) {
 		{"a () b", "a b"},
 		{"- a -", "a"},
 		{"a ,- b", "a - b"},
+		{"a, [; b]", "a (b)"},
+		{"a (b,) c", "a (b), c"},
 		{"", ""},
 		{"...", ""},
 	} {
@@ -65,7 +67,7 @@ func checkNormal(t *testing.T, title string) {
 }
 
 func FuzzNormalTitle(f *testing.F) {
-	for _, seed := range []string{"Registered Nurse", "RT(R)", "a-(b", "((", ")", "&", "\u0345", "\u03a3", "\ufdfa", "\u1e9e", "\u00bd", "\xff", "a\u0301\u200d", "- -", strings.Repeat("ab ", 400), "(" + strings.Repeat("x", 1100)} {
+	for _, seed := range []string{"Registered Nurse", "RT(R)", "a-(b", "((", ")", "&", "\u0345", "\u03a3", "\ufdfa", "\u1e9e", "\u00bd", "\xff", "a\u0301\u200d", "a\x01\u0301", "a.\u0301", "- -", strings.Repeat("ab ", 400), "(" + strings.Repeat("x", 1100)} {
 		f.Add(seed)
 	}
 	p := defaultPolicy(f)

