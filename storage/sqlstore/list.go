@@ -147,8 +147,8 @@ func (l *lowering) key(k storage.Order) error {
 // pathKey sorts by a value of the folded document: numbers before texts, which
 // never meet in one attribute.
 func (l *lowering) pathKey(path []string, direction string) error {
-	if len(path) == 0 {
-		return errors.New("a sort key names neither field nor path")
+	if len(path) == 0 || len(path) > 3 { // as deep as a schema goes; see primary
+		return fmt.Errorf("a sort key has a path of %d names", len(path))
 	}
 	if _, err := jsonPath(path); err != nil {
 		return err
@@ -167,13 +167,19 @@ func (l *lowering) pathKey(path []string, direction string) error {
 }
 
 // primary is the value of a member; of an array there, the primary element, else
-// the first. SQLite's last one is a value and no longer JSON.
+// the first. The last name of a path has no elements with a primary; on SQLite
+// its value is no longer JSON.
 func (l *lowering) primary(object, name string, last bool) string {
-	row := l.row()
 	if l.postgres() {
-		return "(select " + row.json + " from jsonb_path_query(" + object + `, '$."` + name + `"[*]') with ordinality ` + row.row + "(j, n)" +
-			" order by " + row.json + ` @> '{"primary":true}' desc, ` + row.row + ".n limit 1)"
+		first := "jsonb_path_query_first(" + object + `, '$."` + name + `"[*]`
+		if last || isExtension(name) {
+			return first + "')"
+		}
+		// Functions, for a subquery here costs fifty times as much. They name
+		// the object twice, once for each name in the middle of a path.
+		return "coalesce(" + first + ` ? (@."primary" == true)'), ` + first + "'))"
 	}
+	row := l.row()
 	value := row.json
 	if last {
 		value = "case when " + row.row + ".type not in ('object', 'array', 'null') then " + row.row + ".value end"

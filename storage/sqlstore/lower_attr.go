@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,36 @@ func (l *lowering) element(f storage.Element, from place) error {
 			return err
 		}
 	}
-	return l.some(from, f.Path, func(row place) error { return l.filter(f.Filter, row) })
+	some := func() error {
+		return l.some(from, f.Path, func(row place) error { return l.filter(f.Filter, row) })
+	}
+	if value, ok := l.emailValue(f, from); ok {
+		l.write("(")
+		l.ownerOf(value)
+		l.write(" and ")
+		if err := some(); err != nil {
+			return err
+		}
+		l.write(")")
+		return nil
+	}
+	return some()
+}
+
+// emailValue is the value that an element of a user's emails must have among
+// others, where SQLite's table of them can narrow the search:
+// emails[type eq "work" and value eq "…"] is what identity providers ask first.
+func (l *lowering) emailValue(f storage.Element, from place) (string, bool) {
+	if !l.indexesEmails() || from.row != "" || !slices.Equal(f.Path, emailPath[:1]) {
+		return "", false
+	}
+	for _, c := range conjunction(f.Filter) {
+		a, _ := c.(storage.Attr)
+		if value, _ := a.Value.(string); value != "" && a.Op == storage.OpEq && slices.Equal(a.Path, emailPath[1:]) && checkText(value) == nil {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // conjunction lists the filters that must all hold.

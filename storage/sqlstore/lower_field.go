@@ -277,18 +277,28 @@ var emailPath = []string{"emails", "value"}
 
 // holdsAddress finds an e-mail value by its index.
 func (l *lowering) holdsAddress(want string) error {
-	if l.postgres() || l.deleted { // SQLite's table holds no deleted ones
+	if !l.indexesEmails() {
 		return l.attr(storage.Attr{Path: emailPath, Op: storage.OpEq, Value: want}, l.document())
 	}
 	if err := checkText(want); err != nil {
 		return err
 	}
-	l.write("u.id in (select m.user_id from user_email m where m.email_key = ?", want)
+	l.ownerOf(want)
+	return nil
+}
+
+// indexesEmails: SQLite has a table of the e-mail values of users, without
+// those of deleted ones. PostgreSQL's index on the document serves them all.
+func (l *lowering) indexesEmails() bool {
+	return !l.postgres() && l.resource == userResource && !l.deleted
+}
+
+func (l *lowering) ownerOf(address string) {
+	l.write("u.id in (select m.user_id from user_email m where m.email_key = ?", address)
 	if l.participant != "" {
 		l.write(" and m.participant = ?", l.participant)
 	}
 	l.write(")")
-	return nil
 }
 
 // addresses looks through the e-mail values one by one.
@@ -312,9 +322,9 @@ func (l *lowering) members() statement {
 
 // holdingGroups opens the set of what the groups hold that the condition names,
 // directly or through other groups; union leaves out what was seen, so a cycle
-// ends. Deleted groups hold nobody.
+// ends. Deleted groups hold nobody: closing looks away from them.
 func (l *lowering) holdingGroups() statement {
-	s := statement{sql: "u.id in (with recursive inside(id) as (select g.id from groups g where g.deleted is null and "}
+	s := statement{sql: "u.id in (with recursive inside(id) as (select g.id from groups g where "}
 	if l.participant != "" {
 		s.sql += "g.participant = ? and "
 		s.args = []any{l.participant}

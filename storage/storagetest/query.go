@@ -24,6 +24,7 @@ func RunQueries(t *testing.T, open func(t *testing.T) storage.Store) {
 		"pages":     testPages,
 		"groups":    testGroupQueries,
 		"isolation": testIsolation,
+		"deleted":   testDeleted,
 		"large":     testLargeQueries,
 		"refused":   testRefusedQueries,
 	} {

@@ -192,6 +192,26 @@ func testIsolation(t *testing.T, s storage.Store) {
 	}
 }
 
+// testDeleted: who is deleted is found only when asked for, and then by whatever
+// finds others.
+func testDeleted(t *testing.T, s storage.Store) {
+	gone := newUser(openParticipant, "gone", `{"nickname":"ana","emails":[{"value":"ana@x.example"}]}`)
+	gone.Deleted = &queryNow
+	p := &population{participants: []storage.Participant{openParticipant}, users: []storage.User{gone}}
+	p.keep(t, s)
+	for _, f := range []storage.Filter{
+		nil, field(storage.FieldID, storage.OpEq, "gone"), field(storage.FieldUserName, storage.OpEq, "gone"), attr("nickname", storage.OpEq, "ana"),
+		field(storage.FieldEmail, storage.OpEq, "ana@x.example"), field(storage.FieldEmail, storage.OpSw, "ana"),
+	} {
+		for _, deleted := range []bool{true, false} {
+			got, total, err := userIDs(t, s, storage.Query{Filter: f, Deleted: deleted, Limit: -1, Total: true})
+			if found := len(got) == 1; err != nil || found != deleted || total != len(got) {
+				t.Errorf("%+v, deleted %t: got %q of %d: %v", f, deleted, got, total, err)
+			}
+		}
+	}
+}
+
 // testLargeQueries: filters as large as the faces let through, and lists larger
 // than what a statement may bind one by one.
 func testLargeQueries(t *testing.T, s storage.Store) {

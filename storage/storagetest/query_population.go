@@ -113,7 +113,9 @@ func newUser(p storage.Participant, id, fold string) storage.User {
 	}
 }
 
-func pick[T any](t *rapid.T, label string, from ...T) T { return rapid.SampledFrom(from).Draw(t, label) }
+func pick[T any](t *rapid.T, label string, from ...T) T {
+	return rapid.SampledFrom(from).Draw(t, label)
+}
 
 func instants() []time.Time {
 	var out []time.Time
@@ -272,7 +274,9 @@ func randomFold(t *rapid.T) json.RawMessage {
 		}
 	}
 	truth := func() any { return pick[any](t, "truth", true, false, nil) }
-	level := func() any { return json.Number(pick(t, "level", "0", "-1", "1", "1.0", "1.5", "1e2", "100", "9007199254740991")) }
+	level := func() any {
+		return json.Number(pick(t, "level", "0", "-1", "1", "1.0", "1.5", "1e2", "100", "9007199254740991"))
+	}
 	email := object(map[string]func() any{"value": word, "type": word, "primary": truth})
 	document := object(map[string]func() any{
 		"nickname": word,
