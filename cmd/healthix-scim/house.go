@@ -64,8 +64,7 @@ func (p *program) databaseThere() (there bool, path string) {
 // openHouse opens the store with the deeds over it. The caller closes the
 // store.
 func (p *program) openHouse(ctx context.Context, portal string) (*house, error) {
-	k, err := loadKeys(p.settings)
-	if err != nil {
+	if err := checkKeys(p.settings); err != nil {
 		return nil, err
 	}
 	sender, err := mail.Open(p.settings.MailURL, p.settings.MailFrom)
@@ -76,9 +75,12 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	if err != nil {
 		return nil, err
 	}
-	h := &house{store: store, keys: k}
+	h := &house{store: store}
+	if h.keys, err = loadKeys(p.settings); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	h.deeds, err = lifecycle.New(lifecycle.Options{
-		Store: store, Mailer: post{sender}, Key: k.secret, PortalURL: portal, Log: p.log,
+		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log,
 	})
 	if err == nil {
 		err = h.deeds.EnsurePolicy(ctx)

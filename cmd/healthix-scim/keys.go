@@ -29,10 +29,19 @@ type keys struct {
 	token  ed25519.PrivateKey // signs tokens
 }
 
+// checkKeys refuses keys that cannot be read, before anything is opened or made.
+func checkKeys(s settings) error {
+	_, err := readKeys(s, false)
+	return err
+}
+
 // loadKeys reads the keys that are given and generates the others where that is
 // allowed: beside the embedded database, or in the working directory for
 // development.
-func loadKeys(s settings) (keys, error) {
+func loadKeys(s settings) (keys, error) { return readKeys(s, true) }
+
+// readKeys leaves out a key that is still to be generated unless it may create.
+func readKeys(s settings, create bool) (keys, error) {
 	var k keys
 	if err := s.knownDatabase(); err != nil {
 		return k, err
@@ -41,21 +50,26 @@ func loadKeys(s settings) (keys, error) {
 	if err != nil {
 		return k, err
 	}
-	if k.secret, err = loadSecret(path, generate); err != nil {
+	k.secret, err = loadSecret(path, generate && create)
+	if err != nil && !awaited(err, generate && !create) {
 		return k, fmt.Errorf("%s: %w", variable("secret-key-file"), err)
 	}
 	if path, generate, err = keyPath("token-key-file", s.TokenKeyFile, s.keyFolder(), tokenKeyName); err != nil {
 		return k, err
 	}
 	load := auth.LoadKey
-	if generate {
+	if generate && create {
 		load = auth.LoadOrCreateKey
 	}
-	if k.token, err = load(path); err != nil {
+	k.token, err = load(path)
+	if err != nil && !awaited(err, generate && !create) {
 		return k, fmt.Errorf("%s: %w", variable("token-key-file"), err)
 	}
 	return k, nil
 }
+
+// awaited says that a key is missing because it is to be generated later.
+func awaited(err error, later bool) bool { return later && errors.Is(err, fs.ErrNotExist) }
 
 // keyPath is where a key is, and whether it may be generated there. A file that
 // was named and is missing is a mistake, never a reason for a new key.

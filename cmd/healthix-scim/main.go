@@ -101,7 +101,7 @@ func complain(stderr io.Writer, command string, err error) int {
 	if errors.As(err, &fault) && fault.Kind != lifecycle.KindInternal && fault.Kind != lifecycle.KindUnavailable {
 		text = fault.Message // the sentence for people; what it is wrapped in repeats the command
 	}
-	say(stderr, "healthix-scim: %s\n", text)
+	say(stderr, "healthix-scim: %s\n", oneLine.Replace(text))
 	var wrong usageError
 	switch {
 	case errors.As(err, &wrong):
@@ -113,6 +113,9 @@ func complain(stderr io.Writer, command string, err error) int {
 	}
 	return 1
 }
+
+// oneLine joins what drivers, and several errors at once, spread over lines.
+var oneLine = strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ")
 
 // say tells people something beside the data. When it cannot be written, there is
 // nobody to tell that either.
