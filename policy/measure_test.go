@@ -10,9 +10,9 @@ var occupationalTitles string
 
 // What the default policy reached when this was last set. It may only rise.
 const (
-	leastMapped = 0.52 // of the titles that have a role: mapped, within the ceiling
-	leastExact  = 0.51 // of the same: mapped to exactly the expected role
-	mostReview  = 7    // titles that a person should look at and that map by themselves
+	leastMapped = 0.58 // of the titles that have a role: mapped, within the ceiling
+	leastExact  = 0.57 // of the same: mapped to exactly the expected role
+	mostReview  = 6    // titles that a person should look at and that map by themselves
 )
 
 // No title may get a permission that its ceiling lacks: that is never traded

@@ -151,7 +151,7 @@ func TestTitles(t *testing.T) {
 		{"Veterinary Nurse", "no-access"},
 		{"Veterinary Registered Nurse", ""},
 		{"Veterinary Surgeon", "no-access"},
-		{"Animal Surgeon", ""},
+		{"Animal Surgeon", "no-access"},
 		{"Nurse's Aide", "clinical-staff"},
 		{"Nurse", ""},
 		{"Medical Secretary", "registration-consent"},
