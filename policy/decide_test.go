@@ -224,7 +224,7 @@ func TestRoleChange(t *testing.T) {
 		t.Errorf("A → B → C, C's gates open: %+v", c)
 	}
 	_, c = then(p, fb, day(2), b, func(f *Facts) { f.Title = "Privacy Officer" })
-	if len(c.Permissions) > 0 || c.Status != StatusSuspended {
+	if len(c.Permissions) > 0 || c.Status != StatusSuspended || c.Transition || c.ValidUntil != nil || len(c.StandsOn) > 0 {
 		t.Errorf("A → B → nothing in common: %+v", c)
 	}
 
