@@ -36,5 +36,5 @@ bench: build
 	go run ./cmd/healthix-scim-bench -server bin/healthix-scim
 
 fuzz:
-	go test -run=NONE -fuzz=FuzzParse -fuzztime=20s ./scim/filter
-	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s ./policy
+	go test -run=NONE -fuzz=FuzzParse -fuzztime=20s -fuzzminimizetime=1x ./scim/filter
+	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s -fuzzminimizetime=1x ./policy
