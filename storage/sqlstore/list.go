@@ -55,6 +55,7 @@ func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement,
 		return where, page, errors.New("a query that goes on after a row has no offset and no sort of its own")
 	}
 	l := &lowering{engine: e, resource: of, participant: q.Participant, now: q.Now, deleted: q.Deleted}
+	l.few = l.postgres() && few(q.Filter)
 	l.write("where ")
 	if q.Participant != "" {
 		l.write(of.alias+".participant = ?", q.Participant)
@@ -89,11 +90,21 @@ func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement,
 }
 
 // order writes the sort keys; the id comes last, so that pages are stable.
+//
+// A prepared statement's plan is soon made without its values. PostgreSQL then
+// takes any containment for common, and for a small page it would walk the
+// index of the order row by row in search of a match (1 ms becomes 30 ms for
+// 10,000 users). So where the document's index should answer, the order is
+// written as no index has it.
 func (l *lowering) order(keys []storage.Order) error {
 	alias := l.resource.alias
 	l.write(" order by ")
 	if len(keys) == 0 {
-		l.write(alias + ".created, ")
+		l.write(alias + ".created")
+		if l.few {
+			l.write(" at time zone 'UTC'")
+		}
+		l.write(", ")
 	}
 	for _, k := range keys {
 		if err := l.key(k); err != nil {
@@ -126,6 +137,9 @@ func (l *lowering) key(k storage.Order) error {
 	case keyField, truthField, numberField:
 		// Never absent: no nulls clause, which would keep an index from serving.
 		l.write(f.sql)
+		if l.few && f.kind == keyField {
+			l.write(" || ''")
+		}
 		if k.Descending {
 			l.write(" desc")
 		}

@@ -115,6 +115,49 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPlansWithoutValues: the index of the document also serves small pages
+// once PostgreSQL plans without looking at the values.
+func TestPlansWithoutValues(t *testing.T) {
+	address := pgtest.URL(t)
+	keepMany(t, openForQueries(t, address), 4000)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "set plan_cache_mode = force_generic_plan"); err != nil {
+		t.Fatal(err)
+	}
+	for n, sort := range [][]storage.Order{nil, {{Field: storage.FieldUserName}}, {{Field: storage.FieldID, Descending: true}}} {
+		_, page, err := lowerQuery(postgresEngine, userResource, storage.Query{
+			Participant: "p0", Filter: storage.Cmp{Field: storage.FieldEmail, Op: storage.OpEq, Value: "p0-100060@x.example"}, Sort: sort, Limit: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := "select u.id from " + userResource.from + " " + page.sql
+		var values []string
+		for i, arg := range page.args {
+			query = strings.Replace(query, "?", fmt.Sprintf("$%d", i+1), 1)
+			values = append(values, "'"+arg.(string)+"'")
+		}
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf("prepare q%d as %s", n, query)); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		rows, err := conn.Query(t.Context(), fmt.Sprintf("explain execute q%d(%s)", n, strings.Join(values, ", ")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan := strings.Join(steps, "\n"); !strings.Contains(plan, "users_fold") || !strings.Contains(plan, "$2") {
+			t.Errorf("sort %+v: plan\n%s", sort, plan)
+		}
+	}
+}
+
 var manyCreated = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 // keepMany keeps n users, half of them at each of two participants.

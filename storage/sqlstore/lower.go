@@ -22,7 +22,8 @@ type lowering struct {
 
 	sql  strings.Builder
 	args []any
-	rows int // aliases given so far
+	rows int  // aliases given so far
+	few  bool // see few
 }
 
 // resource is what a query can ask for.

@@ -337,6 +337,26 @@ func checkScalar(v any) error {
 	return fmt.Errorf("an attribute does not compare with %T", v)
 }
 
+// few says whether PostgreSQL's index on the document should answer a filter,
+// because it asks for a text or number that few have.
+func few(f storage.Filter) bool {
+	switch f := f.(type) {
+	case storage.And:
+		return slices.ContainsFunc(f, few)
+	case storage.Or:
+		return len(f) > 0 && !slices.ContainsFunc(f, func(inner storage.Filter) bool { return !few(inner) })
+	case storage.Attr:
+		_, truth := f.Value.(bool)
+		return f.Op == storage.OpEq && !truth
+	case storage.Element:
+		return slices.ContainsFunc(conjunction(f.Filter), few)
+	case storage.Cmp:
+		return f.Field == storage.FieldEmail && f.Op == storage.OpEq
+	case storage.Not, storage.In:
+	}
+	return false
+}
+
 func withMember(o map[string]any, name string, v any) map[string]any {
 	out := map[string]any{name: v}
 	for n, v := range o {

@@ -304,8 +304,7 @@ func scalarAt(v any, path []string) any {
 
 // compareKeys orders values of one type; what is missing comes last.
 func compareKeys(a, b any) int {
-	switch {
-	case a == nil || b == nil:
+	if a == nil || b == nil {
 		return cmp.Compare(bit(a == nil), bit(b == nil))
 	}
 	switch a := a.(type) {
