@@ -45,6 +45,13 @@ type Store interface {
 	// TouchTokens records last uses, by jti; best effort, outside any deed.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 
+	// AppendRequests keeps rows of the request log, outside any deed. Rows that
+	// are kept already stay, so that a batch may be sent again.
+	AppendRequests(ctx context.Context, rows []RequestRow) error
+	// DeleteRequests forgets at most limit rows from before an instant and
+	// answers how many.
+	DeleteRequests(ctx context.Context, before time.Time, limit int) (int, error)
+
 	// RetryJob makes a job available now.
 	RetryJob(ctx context.Context, id int64) error
 
@@ -112,6 +119,9 @@ type Reader interface {
 	ListHistory(ctx context.Context, user string) ([]HistoryRow, error)   // oldest first
 	ListEntries(ctx context.Context, user string) ([]EntryRow, error)     // "" for all; oldest first
 	ListJobs(ctx context.Context, state string, limit int) ([]Job, error) // "" for all; newest first
+
+	// ListRequests answers a page of the request log, newest first.
+	ListRequests(ctx context.Context, q RequestQuery) ([]RequestRow, error)
 }
 
 // Tx is one transaction. Rows carry every value themselves.

@@ -65,6 +65,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		"PoliciesInParallel":  policiesInParallel,
 		"WaitingTitles":       waitingTitles,
 		"Expired":             expiredUsers,
+		"Requests":            requestsAreKept,
+		"RequestsFound":       requestsAreFound,
+		"RequestsForgotten":   requestsAreForgotten,
 		"ManyReadersAndDeeds": manyReadersAndDeeds,
 	} {
 		t.Run(name, func(t *testing.T) {
