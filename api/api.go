@@ -87,6 +87,7 @@ type Options struct {
 type server struct {
 	Options
 	read     storage.Reader
+	settled  *settled
 	seal     cipher.AEAD
 	clients  *limiter // per participant, on /scim/v2
 	visitors *limiter // per address: redeeming, and SCIM discovery without a token
@@ -104,7 +105,7 @@ func New(o Options) http.Handler {
 	}
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
 	s := &server{
-		Options: o, read: o.Service.Reader(), seal: cursorSeal(o.Key),
+		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key),
 		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
 	}
 	s.routes = s.table()

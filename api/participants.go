@@ -136,6 +136,7 @@ func (s *server) changeParticipant(ctx context.Context, c *call, in participantC
 		set(&p.Name, in.Name)
 		return in.Settings.apply(&p.Settings)
 	})
+	s.settled.forget(c.id())
 	return c.participant(p), err
 }
 

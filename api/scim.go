@@ -90,7 +90,7 @@ func (s *server) admitSCIM(w http.ResponseWriter, r **http.Request) (auth.Princi
 			return auth.Principal{}, lifecycle.Faultf(lifecycle.KindForbidden, "", "an auditor may read and never write")
 		}
 	}
-	at, err := s.read.GetParticipant(req.Context(), who.Participant)
+	at, err := s.settled.get(req.Context(), who.Participant)
 	if err != nil {
 		return auth.Principal{}, err
 	}

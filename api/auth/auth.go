@@ -6,6 +6,7 @@ package auth
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,9 @@ const (
 	touchEvery = 3 * time.Second
 	// maxToken bounds what is parsed; our tokens are some 500 bytes.
 	maxToken = 4096
+	// maxProven bounds how many proven tokens are remembered; past it they are
+	// forgotten and proven anew.
+	maxProven = 10_000
 )
 
 // kinds says which actor a scope makes. A scope that is missing here is refused.
@@ -94,9 +98,10 @@ type Checker struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	mu   sync.Mutex
-	seen map[string]record    // by jti
-	used map[string]time.Time // by jti; last uses that are not written yet
+	mu     sync.Mutex
+	proven map[[sha256.Size]byte]claims // by digest of the whole token: signature, issuer and audience held
+	seen   map[string]record            // by jti
+	used   map[string]time.Time         // by jti; last uses that are not written yet
 }
 
 // record is a token's record as it was read at an instant.
@@ -126,7 +131,7 @@ func NewChecker(o Options) *Checker {
 			jwt.WithTimeFunc(o.Now),
 			jwt.WithStrictDecoding(),
 		),
-		seen: map[string]record{}, used: map[string]time.Time{},
+		proven: map[[sha256.Size]byte]claims{}, seen: map[string]record{}, used: map[string]time.Time{},
 	}
 }
 
@@ -138,7 +143,7 @@ func (c *Checker) Check(ctx context.Context, bearer string) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
-	said, err := c.verify(text)
+	said, err := c.prove(text)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -186,6 +191,30 @@ func bearerToken(header string) (string, error) {
 		return "", &Refusal{Reason: "the token is not one of ours"}
 	}
 	return text, nil
+}
+
+// prove is verify that remembers tokens it has verified: a signature costs more
+// than the rest of a small request. Expiry and revocation are no part of what is
+// remembered; Check asks the record for both, every time.
+func (c *Checker) prove(text string) (claims, error) {
+	digest := sha256.Sum256([]byte(text))
+	c.mu.Lock()
+	said, known := c.proven[digest]
+	c.mu.Unlock()
+	if known {
+		return said, nil
+	}
+	said, err := c.verify(text)
+	if err != nil {
+		return claims{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.proven) >= maxProven {
+		clear(c.proven)
+	}
+	c.proven[digest] = said
+	return said, nil
 }
 
 // verify holds the signature first; only then may a reason speak of a claim.
