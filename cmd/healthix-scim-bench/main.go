@@ -54,7 +54,7 @@ type result struct {
 	p50, p99 time.Duration
 }
 
-// yardstick says what a case is held against.
+// bench is a case, and the yardstick that it is held against.
 type bench struct {
 	name  string
 	stick string // the yardstick of pgbench, "" for none
@@ -85,6 +85,9 @@ func measure(ctx context.Context, o options) error {
 	for round := range o.rounds {
 		for _, c := range cases {
 			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, c.name)
+			if err := stage.drain(ctx); err != nil {
+				return err
+			}
 			got, err := c.run(ctx)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)

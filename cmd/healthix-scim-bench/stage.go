@@ -29,7 +29,8 @@ type stage struct {
 	url     string // of the server
 	echoURL string
 	sticks  string // URL of the database of the yardsticks
-	token   string
+	token   string // scope scim
+	admin   string // scope operator
 	client  *http.Client
 	ids     []string
 	made    atomic.Int64
@@ -150,8 +151,53 @@ func (s *stage) startServer(ctx context.Context, binary, database string) error 
 	if err != nil {
 		return fmt.Errorf("issue a token: %w", err)
 	}
-	s.token = strings.TrimSpace(string(token))
+	admin, err := program("token", "issue", "--scope", "operator", "--subject", "bench@healthix.example").Output()
+	if err != nil {
+		return fmt.Errorf("issue a token: %w", err)
+	}
+	s.token, s.admin = strings.TrimSpace(string(token)), strings.TrimSpace(string(admin))
 	return nil
+}
+
+// drain waits until the mails that creating users promised are out, so that no
+// case is measured beside another one's aftermath.
+func (s *stage) drain(ctx context.Context) error {
+	for {
+		waiting := false
+		for _, state := range []string{"available", "running"} {
+			text, err := s.ask(ctx, s.url+"/api/v1/jobs?limit=1&state="+state)
+			if err != nil {
+				return fmt.Errorf("wait for jobs: %w", err)
+			}
+			var page struct{ Items []json.RawMessage }
+			if err := json.Unmarshal(text, &page); err != nil {
+				return fmt.Errorf("wait for jobs: %w", err)
+			}
+			waiting = waiting || len(page.Items) > 0
+		}
+		if !waiting {
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func (s *stage) ask(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.admin)
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close() //nolint:errcheck // read whole below
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %.300s", res.StatusCode, text)
+	}
+	return text, err
 }
 
 func (s *stage) ready(ctx context.Context) error {
