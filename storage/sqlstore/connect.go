@@ -50,9 +50,13 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		// pgx hides the password, but only in what it understood of the URL.
 		return errors.New("database URL is not one that PostgreSQL understands; expected postgres://user:password@host:port/database")
 	}
+	// Migrations hold one connection while they use another, and the jobs'
+	// listener keeps one: with fewer nothing would ever move.
+	least := int32(4)
 	if !strings.Contains(address, "pool_max_conns") {
-		config.MaxConns = max(config.MaxConns, 16)
+		least = 16
 	}
+	config.MaxConns = max(config.MaxConns, least)
 	where := fmt.Sprintf("%s:%d", config.ConnConfig.Host, config.ConnConfig.Port)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err))

@@ -54,7 +54,7 @@ func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) er
 	select {
 	case g.queue <- d:
 	case <-ctx.Done():
-		return ctx.Err()
+		return waited(ctx)
 	case <-g.ended:
 		return errClosed
 	}
@@ -83,7 +83,7 @@ func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) er
 		return err
 	case <-ctx.Done():
 		close(d.gone)
-		return ctx.Err()
+		return waited(ctx)
 	}
 }
 
@@ -126,9 +126,6 @@ func (g *group) commit(first *deed) {
 		}
 	}
 	err = committed(in.Commit())
-	if err != nil {
-		_ = in.Rollback() // a commit that met a full disk leaves it open
-	}
 	for _, d := range kept {
 		d.end <- err
 	}

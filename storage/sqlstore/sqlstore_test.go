@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -426,6 +427,56 @@ func TestDiskFull(t *testing.T) {
 	}
 	if _, total, err := s.ListUsers(t.Context(), storage.Query{Total: true}); err != nil || total != 1 {
 		t.Errorf("%d users, %v", total, err)
+	}
+}
+
+// A caller whose deadline ends while others are served hears that the database
+// is busy.
+func TestTooBusy(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		if strings.HasPrefix(address, "postgres") {
+			address += "&pool_max_conns=1"
+		}
+		s := opened(t, address, Options{})
+		for range 3 { // of four; the deed takes the last
+			if s.pool == nil {
+				break
+			}
+			conn, err := s.pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Release()
+		}
+		err := s.Write(t.Context(), func(ctx context.Context, _ storage.Tx) error {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			err := s.Write(ctx, func(context.Context, storage.Tx) error { return errors.New("ran inside another") })
+			if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The files hold people's data: they are for their owner alone. A path without
+// a leading slash is relative.
+func TestFilesAreTheOwners(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := opened(t, "sqlite://a b%20?.db", Options{})
+	settle(t, s)
+	files, err := filepath.Glob("*")
+	if err != nil || len(files) != 3 || files[0] != "a b%20" {
+		t.Errorf("files %q, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f, info.Mode(), err)
+		}
 	}
 }
 

@@ -18,10 +18,12 @@ func here(participant, column string) (condition string, args []any) {
 	return " and " + column + " = ?", []any{participant}
 }
 
-// findUser answers the one user that a condition selects.
+// findUser answers the user that a condition selects; the oldest of several.
+// There is no limit in it: one would lead PostgreSQL to walk through everybody
+// by age instead of looking the value up.
 func (r reader) findUser(ctx context.Context, participant, condition, value string) (storage.User, bool, error) {
 	narrow, args := here(participant, "u.participant")
-	found, err := r.users(ctx, "where "+condition+narrow+" order by u.created, u.id limit 1", append([]any{value}, args...)...)
+	found, err := r.users(ctx, "where "+condition+narrow+" order by u.created, u.id", append([]any{value}, args...)...)
 	if err != nil || len(found) == 0 {
 		return storage.User{}, false, err
 	}

@@ -66,6 +66,16 @@ func (s *Store) begun(in *sql.Tx) *tx {
 	return &tx{reader: reader{db: db, engine: s.engine, inside: true}, sql: in, now: s.now()}
 }
 
+// waited is the answer to a caller whose turn did not come in time. When it was
+// a deadline that ended, the database is too busy.
+func waited(ctx context.Context) error {
+	err := fmt.Errorf("wait for a transaction: %w", ctx.Err())
+	if errors.Is(err, context.DeadlineExceeded) {
+		return unavailable(err)
+	}
+	return err
+}
+
 // patience is how long a commit may outlive a caller that gave up: how it ends
 // is worth knowing, so it is not cut off at once.
 const patience = 10 * time.Second
@@ -73,6 +83,9 @@ const patience = 10 * time.Second
 // transaction runs f once on PostgreSQL.
 func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
 	conn, err := s.sql.Conn(ctx)
+	if err != nil && ctx.Err() != nil {
+		return waited(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("begin: %w", fault(err))
 	}
