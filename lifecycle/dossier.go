@@ -84,6 +84,12 @@ func (d *dossier) facts(f *policy.Facts) {
 	}
 }
 
+// confirmsAddress says whether an operator's evidence stands in for holding the
+// address.
+func (d *dossier) confirmsAddress() bool {
+	return slices.ContainsFunc(d.evidence, func(e storage.Evidence) bool { return e.Gate == policy.GateEmail && e.Revoked == nil })
+}
+
 // endAddressEvidence ends evidence that was given for another address.
 func (d *dossier) endAddressEvidence(ctx context.Context, tx storage.Tx) error {
 	now := tx.Now()

@@ -54,9 +54,6 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 			}
 			c.action, c.sentence = "user.rehired", "The identity provider created a person again who was inactive here; the old id is kept."
 		}
-		if err := clash(ctx, tx, u); err != nil {
-			return err
-		}
 		kept, err = s.settle(ctx, tx, a, participant, on, old, u, c)
 		return err
 	})
@@ -122,25 +119,6 @@ func takenExternalID() error {
 	return Faultf(KindTaken, "externalId", "externalId is already in use by another user here; look that user up by filter and change it, or send another externalId")
 }
 
-// clash refuses an address that another active user of the same participant
-// holds (product rule 10). Across participants it is the e-mail gate that
-// closes, and nothing is said about whom.
-func clash(ctx context.Context, tx storage.Tx, u storage.User) error {
-	if !u.Active || u.EmailKey == "" {
-		return nil
-	}
-	holders, err := tx.ListEmailHolders(ctx, u.EmailKey)
-	if err != nil {
-		return fmt.Errorf("who holds the address: %w", err)
-	}
-	for _, h := range holders {
-		if h.Participant == u.Participant && h.ID != u.ID {
-			return takenAddress()
-		}
-	}
-	return nil
-}
-
 func takenAddress() error {
 	return Faultf(KindTaken, "emails", "the e-mail address is already in use by another active user here; one address belongs to one person: send another one, or deactivate the other user first")
 }
@@ -201,9 +179,6 @@ func moved(ctx context.Context, tx storage.Tx, participant storage.Participant, 
 		} else if taken && !participant.Settings.SharedExternalID {
 			return takenExternalID()
 		}
-	}
-	if u.EmailKey != old.EmailKey || (u.Active && !old.Active) {
-		return clash(ctx, tx, u)
 	}
 	return nil
 }

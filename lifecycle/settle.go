@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,7 +42,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	if old != nil && !c.fresh {
 		f.Prior = old.Decision
 	}
-	if f.EmailTaken, err = s.holdAddress(ctx, tx, old, u, c.document); err != nil {
+	if f.EmailTaken, err = s.holdAddress(ctx, tx, on, old, u); err != nil {
 		return u, err
 	}
 	if old != nil && old.EmailKey != u.EmailKey {
@@ -92,15 +91,21 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 
 // holdAddress takes the user's address, or gives it up to the oldest user who
 // waits for it (product rule 10), and says whether somebody else holds it. An
-// address that was just sent and that somebody of the same participant took in
-// this moment is refused, as clash refuses what was taken before.
-func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.User, u storage.User, sent bool) (taken bool, err error) {
+// address that another active user of the same participant has is refused.
+func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, on *dossier, old *storage.User, u storage.User) (taken bool, err error) {
 	wants := u.EmailKey
 	if !u.Active || u.Deleted != nil {
 		wants = ""
 	}
-	if old != nil && old.EmailKey != "" && old.EmailKey != wants {
-		if err := s.freeAddress(ctx, tx, old.EmailKey, u.ID); err != nil {
+	had := ""
+	if old != nil && old.Active && old.Deleted == nil {
+		had = old.EmailKey
+	}
+	if wants == had && (wants == "" || old.Decision.Gate(policy.GateEmail).Open && !on.confirmsAddress()) {
+		return false, nil // nobody else can have taken it: only its holder gives it up
+	}
+	if had != "" && had != wants {
+		if err := s.freeAddress(ctx, tx, had, u.ID); err != nil {
 			return false, err
 		}
 	}
@@ -111,17 +116,17 @@ func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, old *storage.U
 	if err != nil {
 		return false, fmt.Errorf("claim address of %s: %w", u.ID, err)
 	}
-	if holder == u.ID {
-		return false, nil
+	if holder == u.ID || had == wants {
+		return holder != u.ID, nil
 	}
-	if sent {
-		_, err := tx.GetUser(ctx, u.Participant, holder)
-		switch {
-		case err == nil:
-			return true, takenAddress()
-		case !errors.Is(err, storage.ErrNotFound):
-			return true, fmt.Errorf("who holds the address of %s: %w", u.ID, err)
-		}
+	// Across participants it is the gate that closes, and nothing is said about
+	// whom.
+	active, err := tx.ListEmailHolders(ctx, wants)
+	if err != nil {
+		return false, fmt.Errorf("who has the address of %s: %w", u.ID, err)
+	}
+	if slices.ContainsFunc(active, func(o storage.User) bool { return o.Participant == u.Participant && o.ID != u.ID }) {
+		return true, takenAddress()
 	}
 	return true, nil
 }

@@ -67,6 +67,9 @@ func (w *worker) workTable(ctx context.Context) error {
 	// Prepared, and on a reader's connection: an idle loop should cost nothing.
 	due, err := w.store.reads.PrepareContext(ctx,
 		"select exists (select 1 from job where state in ('available', 'retryable', 'scheduled') and due <= ?)")
+	if err != nil && ctx.Err() != nil {
+		return nil // ended before it began
+	}
 	if err != nil {
 		return fault(err)
 	}
