@@ -22,14 +22,18 @@ import (
 // exchange is one golden file: steps against a server of its own.
 type exchange struct {
 	About string `json:"about"`
-	Steps []step `json:"steps"`
+	// In lists the profiles that the file is played in; auto when absent.
+	In    []string `json:"in"`
+	Steps []step   `json:"steps"`
 }
 
 // step is one request and what must come back. Strings of the form {{name}} are
 // replaced by values saved before.
 type step struct {
 	Do      string            `json:"do"`
-	As      string            `json:"as"` // mercy (default), strict, north, auditor, nobody
+	Proves  []int             `json:"proves"` // lines of testdata/checklist.json
+	In      string            `json:"in"`     // auto or strict: in this profile only
+	As      string            `json:"as"`     // mercy (default), strict, north, auditor, nobody
 	Method  string            `json:"method"`
 	Path    string            `json:"path"`
 	Headers map[string]string `json:"headers"`
@@ -55,15 +59,21 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("no golden files: %v", err)
 			}
 			for _, file := range files {
-				t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".json"), func(t *testing.T) {
-					play(t, newServer(t, engine), file)
-				})
+				name := strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".json")
+				x := readExchange(t, file)
+				for _, profile := range x.In {
+					t.Run(name+"/"+profile, func(t *testing.T) {
+						s := newServer(t, engine)
+						s.strict = profile == "strict"
+						play(t, s, name, profile, x)
+					})
+				}
 			}
 		})
 	}
 }
 
-func play(t *testing.T, s *server, file string) {
+func readExchange(t *testing.T, file string) exchange {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -75,11 +85,27 @@ func play(t *testing.T, s *server, file string) {
 	if err := dec.Decode(&x); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+	if len(x.In) == 0 {
+		x.In = []string{"auto"}
+	}
+	return x
+}
+
+func play(t *testing.T, s *server, name, profile string, x exchange) {
+	t.Helper()
 	saved := map[string]string{}
 	for i, step := range x.Steps {
+		if step.In != "" && step.In != profile {
+			continue
+		}
 		if !s.step(t, fmt.Sprintf("step %d, %s", i+1, step.Do), step, saved) {
 			return // what follows rests on it
 		}
+		proven := profile
+		if step.As == "strict" {
+			proven = "strict"
+		}
+		record(proven, name+": "+step.Do, step.Proves...)
 	}
 }
 
@@ -253,6 +279,7 @@ func compare(got, want any, exact bool) string {
 type server struct {
 	handler      http.Handler
 	participants map[string]storage.Participant
+	strict       bool // every caller is read strictly
 	leniencies   []string
 	log          *bytes.Buffer
 }
@@ -267,7 +294,7 @@ func (s *server) do(req *http.Request, as string) *httptest.ResponseRecorder {
 		s.handler.ServeHTTP(w, req)
 		return w
 	}
-	caller := scim.Caller{Actor: lifecycle.Actor{Kind: "provider", Subject: "entra", RequestID: "req-1"}, Participant: s.participants["mercy"]}
+	caller := scim.Caller{Actor: lifecycle.Actor{Kind: "provider", Subject: "entra", RequestID: "req-1"}, Participant: s.participants["mercy"], Strict: s.strict}
 	switch as {
 	case "strict":
 		caller.Strict = true
