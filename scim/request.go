@@ -48,6 +48,14 @@ func acceptable(headers []string) bool {
 
 // body reads the request's JSON object.
 func (x *exchange) body(limit int64) (protocol.Object, error) {
+	text, err := x.text(limit)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.Read(text)
+}
+
+func (x *exchange) text(limit int64) ([]byte, error) {
 	if err := x.checkContentType(); err != nil {
 		return nil, err
 	}
@@ -55,7 +63,7 @@ func (x *exchange) body(limit int64) (protocol.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
-	return protocol.Read(text)
+	return text, nil
 }
 
 func (x *exchange) checkContentType() error {

@@ -81,7 +81,7 @@ func New(deeds Deeds, options Options) http.Handler {
 	return &engine{deeds: deeds, options: options, baseURL: base, documents: documents}
 }
 
-// exchange is one request on its way.
+// exchange is one request on its way, or one operation of a Bulk.
 type exchange struct {
 	*engine
 	w       http.ResponseWriter
@@ -89,13 +89,24 @@ type exchange struct {
 	caller  Caller
 	reading *dialect.Reading
 	now     time.Time
+	inside  dialect.Reading // what the operations of a Bulk took
+	remarks []slog.Attr     // for the log line
 }
 
 func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caller, known := r.Context().Value(callerKey{}).(Caller)
-	x := &exchange{engine: e, w: w, r: r, caller: caller, reading: &dialect.Reading{Strict: caller.Strict}, now: e.deeds.Now()}
-	x.caller.Actor.Participant = caller.Participant.ID
+	caller.Actor.Participant = caller.Participant.ID
+	x := e.exchange(w, r, caller)
 	defer x.note()
+	x.run(known)
+}
+
+func (e *engine) exchange(w http.ResponseWriter, r *http.Request, caller Caller) *exchange {
+	return &exchange{engine: e, w: w, r: r, caller: caller, reading: &dialect.Reading{Strict: caller.Strict}, now: e.deeds.Now()}
+}
+
+// run answers, whatever happens.
+func (x *exchange) run(known bool) {
 	defer x.recover()
 	if err := x.serve(known); err != nil {
 		x.fail(err)
@@ -126,28 +137,37 @@ func (x *exchange) recover() {
 	x.fail(fmt.Errorf("panic: %v", v))
 }
 
-// note tells which leniencies the request took: once for the metrics, once for
-// the log.
-func (x *exchange) note() {
-	names := x.reading.Leniencies()
-	if len(names) == 0 {
+// count tells the metrics which leniencies the exchange took.
+func (x *exchange) count() {
+	if x.options.Lenient == nil {
 		return
 	}
-	attrs := []slog.Attr{slog.Any("leniencies", names)}
+	for _, name := range x.reading.Leniencies() {
+		x.options.Lenient(string(name))
+	}
+}
+
+// note tells what is worth telling of a request: once for the metrics, once for
+// the log. The operations of a Bulk were counted each by itself.
+func (x *exchange) note() {
+	x.count()
+	x.reading.Merge(&x.inside)
+	attrs := x.remarks
+	if names := x.reading.Leniencies(); len(names) > 0 {
+		attrs = append(attrs, slog.Any("leniencies", names))
+	}
 	if dropped := x.reading.Dropped(); len(dropped) > 0 {
 		attrs = append(attrs, slog.Any("dropped", dropped))
 	}
-	if x.options.Lenient != nil {
-		for _, name := range names {
-			x.options.Lenient(string(name))
-		}
+	if len(attrs) == 0 {
+		return
 	}
 	if x.options.Note != nil {
 		x.options.Note(x.r.Context(), attrs...)
 		return
 	}
 	attrs = append(attrs, slog.String("participant", x.caller.Participant.ID), slog.String("request", x.w.Header().Get("X-Request-Id")))
-	x.options.Log.LogAttrs(x.r.Context(), slog.LevelInfo, "scim request read leniently", attrs...)
+	x.options.Log.LogAttrs(x.r.Context(), slog.LevelInfo, "scim request", attrs...)
 }
 
 // methods are the handlers of one path.
@@ -172,7 +192,7 @@ func (x *exchange) serve(known bool) error {
 	}
 	handler, ok := table[method]
 	if !ok {
-		return &refusal{status: http.StatusMethodNotAllowed, detail: x.r.Method + " is not offered here; see the Allow header", allow: table.allow()}
+		return &refusal{status: http.StatusMethodNotAllowed, detail: x.r.Method + " is not offered here, but " + table.allow(), allow: table.allow()}
 	}
 	if err := x.admit(known, method, strings.HasSuffix(path, ".search")); err != nil {
 		return err
@@ -237,7 +257,9 @@ func (x *exchange) route(endpoint, rest string) (methods, error) {
 	case "Me":
 		return nil, refuse(http.StatusNotImplemented, "/Me is not offered: a token of this service stands for no person")
 	case "Bulk":
-		return nil, refuse(http.StatusNotImplemented, "bulk is not offered; see /ServiceProviderConfig")
+		if rest == "" {
+			return methods{http.MethodPost: x.bulk}, nil
+		}
 	}
 	return nil, refuse(http.StatusNotFound, "nothing is served under this path; the endpoints are listed by /ResourceTypes")
 }

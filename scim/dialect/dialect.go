@@ -18,6 +18,7 @@ const (
 	CreateOnMiss        Leniency = "create-on-miss"        // a value filter of plain eq that matches nothing creates its element
 	ExtensionUnlisted   Leniency = "extension-unlisted"    // an extension's object without its URN in schemas
 	ExtensionUnnamed    Leniency = "extension-unnamed"     // an extension's attribute without its URN, where no core attribute has the name
+	MethodCase          Leniency = "method-case"           // "post" for "POST" in a Bulk
 	OpCase              Leniency = "op-case"               // "Replace" for "replace"
 	PasswordDropped     Leniency = "password-dropped"      // password is never kept
 	ReadOnlyRepeated    Leniency = "read-only-repeated"    // a path-less PATCH repeats unchanged read-only values
@@ -51,6 +52,16 @@ func (r *Reading) Allow(l Leniency) bool {
 		r.names = append(r.names, l)
 	}
 	return true
+}
+
+// Merge notes what another reading took: that of an operation of a Bulk.
+func (r *Reading) Merge(other *Reading) {
+	for _, l := range other.names {
+		r.Allow(l)
+	}
+	for _, name := range other.dropped {
+		r.Drop(name)
+	}
 }
 
 // maxDropped bounds what one request may write to the log.

@@ -16,10 +16,10 @@ import (
 const (
 	DefaultPage = 100
 	MaxPage     = 1000
-	// bulkOperations binds nobody while bulk is off; authentik reads it as the
-	// number of operations it may put into one PATCH.
-	bulkOperations = 1000
-	bulkPayload    = 8 << 20
+	// MaxOperations is also what authentik reads as the number of operations it
+	// may put into one PATCH.
+	MaxOperations = 10_000
+	MaxPayload    = 16 << 20 // of a Bulk, in bytes
 )
 
 // Schema URNs of the discovery resources themselves.
@@ -168,7 +168,7 @@ func newConfig(baseURL string) config {
 		}},
 		Meta: meta{"ServiceProviderConfig", baseURL + "/ServiceProviderConfig"},
 	}
-	c.Bulk.MaxOperations, c.Bulk.MaxPayloadSize = bulkOperations, bulkPayload
+	c.Bulk.Supported, c.Bulk.MaxOperations, c.Bulk.MaxPayloadSize = true, MaxOperations, MaxPayload
 	c.Filter.Supported, c.Filter.MaxResults = true, MaxPage
 	return c
 }

@@ -7,6 +7,8 @@ import "github.com/healthix/healthix-scim/lifecycle"
 
 // Message URNs (RFC 7644 §8.2); they never appear in /Schemas.
 const (
+	MessageBulk   = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+	MessageDone   = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 	MessageError  = "urn:ietf:params:scim:api:messages:2.0:Error"
 	MessageList   = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 	MessagePatch  = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
