@@ -78,6 +78,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix // only they may set Forwarded and X-Forwarded-For
 	RateLimit      Rate           // of a participant without a setting of its own
 	PortalStandIn  bool           // serve /portal/activate
+	Requests       *RequestLog    // nil: SCIM requests leave no row
 	Metrics        *Metrics       // nil: a new one
 	HideMetrics    bool           // /metrics is served elsewhere
 	Log            *slog.Logger   // nil means slog.Default

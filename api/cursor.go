@@ -39,8 +39,8 @@ type place struct {
 
 // cursor writes a place so that only the same query can use it: a cursor
 // sealed for one participant or filter opens no other.
-func (s *server) cursor(query []byte, last storage.User) (string, error) {
-	text, err := json.Marshal(place{Created: last.Created, ID: last.ID})
+func (s *server) cursor(query []byte, last place) (string, error) {
+	text, err := json.Marshal(last)
 	if err != nil {
 		return "", fmt.Errorf("write cursor: %w", err)
 	}

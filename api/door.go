@@ -28,6 +28,7 @@ type trail struct {
 	began   bool  // the answer's status line is out
 	fault   error // why a 5xx was answered
 	notes   []slog.Attr
+	heard   *exchange // nil: no row in the request log
 }
 
 type trailKey struct{}
@@ -65,6 +66,9 @@ func (s *server) door(next http.Handler) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		watched := &watchedWriter{ResponseWriter: w, trail: t}
+		if s.Requests != nil && isSCIM(r.URL.Path) {
+			t.heard = &exchange{}
+		}
 		s.secure(w.Header())
 		w.Header().Set("X-Request-Id", t.id)
 
@@ -116,6 +120,9 @@ func (s *server) leave(r *http.Request, t *trail, took time.Duration) {
 		attrs = append(attrs, slog.Any("error", t.fault))
 	}
 	s.Log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+	if t.heard != nil {
+		s.Requests.record(r, t, s.Service.Now(), took)
+	}
 }
 
 // watchedWriter sees the status of an answer go out.
@@ -127,6 +134,7 @@ type watchedWriter struct {
 func (w *watchedWriter) WriteHeader(status int) {
 	if status >= 200 { // 1xx announce, they do not answer
 		w.trail.status, w.trail.began = status, true
+		w.trail.heard.made(w.Header().Get("Location"))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -135,6 +143,7 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 	if !w.trail.began {
 		w.trail.status, w.trail.began = http.StatusOK, true
 	}
+	w.trail.heard.told(b)
 	return w.ResponseWriter.Write(b)
 }
 
@@ -146,10 +155,12 @@ func (s *server) enter(r *http.Request, scopes []string) (auth.Principal, error)
 	t := trailOf(r.Context())
 	who, err := s.Checker.Check(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
+		t.heard.refused(err)
 		return auth.Principal{}, err
 	}
 	who.Actor.RequestID, who.Actor.Source = t.id, t.address
 	t.who = who
+	t.heard.by(who)
 	for _, scope := range scopes {
 		if scope == who.Scope {
 			return who, nil

@@ -167,7 +167,7 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 func TestCursorOpensOneQueryOnly(t *testing.T) {
 	s := &server{seal: cursorSeal([]byte("root"))}
 	last := storage.User{ID: "0198f0aa-0000-7000-8000-000000000002", Created: time.Date(2026, 3, 2, 12, 0, 0, 1000, time.UTC)}
-	text, err := s.cursor([]byte("mercy, pending"), last)
+	text, err := s.cursor([]byte("mercy, pending"), place{Created: last.Created, ID: last.ID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ type Metrics struct {
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 	leniencies *prometheus.CounterVec
+	lost       *prometheus.CounterVec
 }
 
 // NewMetrics makes a set of metrics with a registry of its own.
@@ -33,8 +34,14 @@ func NewMetrics() *Metrics {
 		leniencies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "healthix_scim_leniencies_total", Help: "SCIM requests read generously, by the leniency's name.",
 		}, []string{"name"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "healthix_request_log_lost_total", Help: "Requests that are missing in the request log, by reason.",
+		}, []string{"reason"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.leniencies,
+	for _, reason := range []string{lostToQueue, lostToStore, lostToStrangers} {
+		m.lost.WithLabelValues(reason)
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.lost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -47,12 +54,22 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-func (m *Metrics) request(method, route string, status int, took time.Duration) {
+// requestLost counts requests that the request log does not hold.
+func (m *Metrics) requestLost(reason string, n int) { m.lost.WithLabelValues(reason).Add(float64(n)) }
+
+// knownMethod is a method as metrics and request log name it: the peer chose
+// it, from an open set.
+func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
 	default:
-		method = "other" // the peer chose it: an open set
+		return "other"
 	}
+}
+
+func (m *Metrics) request(method, route string, status int, took time.Duration) {
+	method = knownMethod(method)
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	m.durations.WithLabelValues(method, route).Observe(took.Seconds())
 }

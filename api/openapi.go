@@ -104,6 +104,8 @@ func schemaOf(t reflect.Type, schemas object) object {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return object{} // any JSON
 	case t.Kind() == reflect.Pointer:
 		return orNull(schemaOf(t.Elem(), schemas))
 	case t.Kind() == reflect.Slice:

@@ -40,6 +40,8 @@ func (s *server) table() []route {
 		{method: post, path: root + "/participants/{id}/suspend", summary: "Close access for everybody there", scopes: operators, do: typed(s.suspendParticipant)},
 		{method: post, path: root + "/participants/{id}/resume", summary: "End a suspension", scopes: operators, do: typed(s.resumeParticipant)},
 		{method: post, path: root + "/participants/{id}/live", summary: "Go from observing to live", scopes: operators, do: typed(s.goLive)},
+		{method: get, path: root + "/participants/{id}/requests", summary: "What its identity provider sent and what we answered, masked, newest first; - for requests without a token of ours", scopes: readers, staff: true,
+			query: []string{"from", "to", "status", "user", "cursor", "limit"}, do: typed(s.listRequests)},
 
 		{method: get, path: root + "/tokens", summary: "List tokens", scopes: managers, query: []string{"participant"}, do: typed(s.listTokens)},
 		{method: post, path: root + "/tokens", summary: "Issue a token; its text is answered once", scopes: managers, status: 201, do: typed(s.issueToken)},

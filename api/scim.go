@@ -54,6 +54,7 @@ func (s *server) serveSCIM(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	trailOf(r.Context()).heard.sent(body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if who.Scope != auth.ScopeAuditor || !people {
 		s.SCIM.ServeHTTP(w, r)

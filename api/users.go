@@ -179,7 +179,7 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView]
 	answer := page[userView]{Total: &total}
 	if len(users) > limit {
 		users = users[:limit]
-		next, err := s.cursor(bound, users[limit-1])
+		next, err := s.cursor(bound, place{Created: users[limit-1].Created, ID: users[limit-1].ID})
 		if err != nil {
 			return empty, err
 		}

@@ -63,6 +63,10 @@ type Principal struct {
 type Refusal struct {
 	Reason string
 	Absent bool // nothing was presented at all
+	// Token is the record of a token that our key had signed, if there is one.
+	Token storage.Token
+
+	proven string // the jti of a token whose signature held and whose claims did not
 }
 
 func (r *Refusal) Error() string { return r.Reason }
@@ -145,7 +149,7 @@ func (c *Checker) Check(ctx context.Context, bearer string) (Principal, error) {
 	}
 	said, err := c.prove(text)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, c.whose(ctx, err)
 	}
 	token, err := c.record(ctx, said.ID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -155,16 +159,16 @@ func (c *Checker) Check(ctx context.Context, bearer string) (Principal, error) {
 		return Principal{}, &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the token's record cannot be read; try again shortly", Err: err}
 	}
 	if token.ID != said.ID || token.Scope != said.Scope || token.Participant != said.Participant || token.Subject != said.Subject {
-		return Principal{}, &Refusal{Reason: "the token does not match its record; ask for a new one"}
+		return Principal{}, &Refusal{Reason: "the token does not match its record; ask for a new one", Token: token}
 	}
 	now := c.now()
 	switch kind := kinds[token.Scope]; {
 	case token.Revoked != nil:
-		return Principal{}, &Refusal{Reason: "the token was revoked on " + token.Revoked.UTC().Format(time.RFC3339)}
+		return Principal{}, &Refusal{Reason: "the token was revoked on " + token.Revoked.UTC().Format(time.RFC3339), Token: token}
 	case !now.Before(token.Expires):
-		return Principal{}, expired(token.Expires)
+		return Principal{}, expired(token.Expires, token)
 	case kind == "":
-		return Principal{}, &Refusal{Reason: "the token's scope is not known"}
+		return Principal{}, &Refusal{Reason: "the token's scope is not known", Token: token}
 	default:
 		c.touch(token.ID, now)
 		return Principal{
@@ -229,14 +233,28 @@ func (c *Checker) verify(text string) (claims, error) {
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return claims{}, &Refusal{Reason: "the token was issued for another server"}
 	case errors.Is(err, jwt.ErrTokenExpired) && said.ExpiresAt != nil:
-		return claims{}, expired(said.ExpiresAt.Time)
+		refusal := expired(said.ExpiresAt.Time, storage.Token{})
+		refusal.proven = said.ID
+		return claims{}, refusal
 	default:
 		return claims{}, &Refusal{Reason: "the token's claims do not hold"}
 	}
 }
 
-func expired(at time.Time) *Refusal {
-	return &Refusal{Reason: "the token expired on " + at.UTC().Format(time.RFC3339)}
+func expired(at time.Time, token storage.Token) *Refusal {
+	return &Refusal{Reason: "the token expired on " + at.UTC().Format(time.RFC3339), Token: token}
+}
+
+// whose finds the record of a token that was refused after its signature held.
+// The refusal stands whether there is one or not.
+func (c *Checker) whose(ctx context.Context, err error) error {
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.proven != "" {
+		if token, missed := c.record(ctx, refusal.proven); missed == nil {
+			refusal.Token = token
+		}
+	}
+	return err
 }
 
 // record answers the token's record, at most recordAge old. The age counts
