@@ -18,6 +18,7 @@ const (
 	CreateOnMiss        Leniency = "create-on-miss"        // a value filter of plain eq that matches nothing creates its element
 	ExtensionUnlisted   Leniency = "extension-unlisted"    // an extension's object without its URN in schemas
 	ExtensionUnnamed    Leniency = "extension-unnamed"     // an extension's attribute without its URN, where no core attribute has the name
+	FormAsSent          Leniency = "form-as-sent"          // a country, certificate or reference of another form than the RFC's, kept
 	MethodCase          Leniency = "method-case"           // "post" for "POST" in a Bulk
 	OpCase              Leniency = "op-case"               // "Replace" for "replace"
 	PasswordDropped     Leniency = "password-dropped"      // password is never kept
@@ -25,6 +26,7 @@ const (
 	RehireByPost        Leniency = "rehire-by-post"        // a POST brings an inactive user back
 	RemoveWithValue     Leniency = "remove-with-value"     // a remove whose value says which elements go
 	SchemasMissing      Leniency = "schemas-missing"       // schemas absent, null, or without the URN it needs
+	SchemasRepeated     Leniency = "schemas-repeated"      // a URN twice in schemas
 	SchemasUnknown      Leniency = "schemas-unknown"       // a URN in schemas that this server does not serve
 	SecondPrimary       Leniency = "second-primary"        // two primaries: the first stays
 	SingleAsArray       Leniency = "single-as-array"       // one value where an array belongs
@@ -48,16 +50,21 @@ func (r *Reading) Allow(l Leniency) bool {
 	if r.Strict {
 		return false
 	}
+	r.Note(l)
+	return true
+}
+
+// Note counts a leniency that both profiles grant.
+func (r *Reading) Note(l Leniency) {
 	if !slices.Contains(r.names, l) {
 		r.names = append(r.names, l)
 	}
-	return true
 }
 
 // Merge notes what another reading took: that of an operation of a Bulk.
 func (r *Reading) Merge(other *Reading) {
 	for _, l := range other.names {
-		r.Allow(l)
+		r.Note(l)
 	}
 	for _, name := range other.dropped {
 		r.Drop(name)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +12,11 @@ import (
 
 // MaxDepth is how deep objects and arrays may nest; SCIM itself needs six.
 const MaxDepth = 24
+
+// maxValues is how many values one body may hold: a value in memory costs some
+// fifty bytes, however short it is in the text. Members that are no shorter than
+// an id reach the size limit first.
+const maxValues = 500_000
 
 // Object is a JSON object in the order it was sent. Values are string, bool,
 // json.Number, nil, []any or Object.
@@ -34,20 +38,20 @@ func (o Object) Get(name string) (any, bool) {
 	return nil, false
 }
 
-// Read reads one JSON object. encoding/json alone would keep the last of
-// duplicate members and match names by guess, so this walks the tokens.
+// Read reads one JSON object. encoding/json would keep the last of duplicate
+// members and match names by guess, so it only judges the grammar; what is known
+// to be JSON is then walked here.
 func Read(text []byte) (Object, error) {
 	if !utf8.Valid(text) {
 		return nil, Errorf(InvalidSyntax, "", "the body is not UTF-8; send JSON in UTF-8 (RFC 8259)")
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	v, err := readValue(dec, 0)
-	if err != nil {
-		return nil, syntaxFault(err, dec)
+	if !json.Valid(text) {
+		return nil, syntaxFault(text)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, Errorf(InvalidSyntax, "", "the body goes on after its JSON object at byte %d; send one object", dec.InputOffset())
+	r := reader{text: text, left: maxValues}
+	v, err := r.value(0)
+	if err != nil {
+		return nil, err
 	}
 	o, ok := v.(Object)
 	if !ok {
@@ -56,56 +60,73 @@ func Read(text []byte) (Object, error) {
 	return o, nil
 }
 
-func syntaxFault(err error, dec *json.Decoder) error {
-	var t Type
+// syntaxFault tells the place alone: the decoder's own words may quote the body.
+func syntaxFault(text []byte) error {
+	var at *json.SyntaxError
+	err := json.Unmarshal(text, new(struct{}))
 	switch {
-	case errors.As(err, &t): // ours already
-		return err
-	case errors.Is(err, io.EOF) && dec.InputOffset() == 0:
+	case len(bytes.TrimSpace(text)) == 0:
 		return Errorf(InvalidSyntax, "", "the body is empty; send a JSON object")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Errorf(InvalidSyntax, "", "the JSON ends too early, at byte %d", dec.InputOffset())
+	case !errors.As(err, &at):
+		return Errorf(InvalidSyntax, "", "the body is not JSON")
+	case at.Offset >= int64(len(text)):
+		return Errorf(InvalidSyntax, "", "the JSON ends too early, at byte %d", at.Offset)
 	}
-	// The decoder's own words may quote the body, so only the place is told.
-	return Errorf(InvalidSyntax, "", "the body is not JSON: the error is near byte %d", dec.InputOffset())
+	return Errorf(InvalidSyntax, "", "the body is not one JSON object: the error is near byte %d", at.Offset)
 }
 
-func readValue(dec *json.Decoder, depth int) (any, error) {
+// reader walks text that is known to be JSON.
+type reader struct {
+	text []byte
+	at   int
+	left int // values that may still come
+}
+
+// next skips white space, and one comma or colon.
+func (r *reader) next() byte {
+	for {
+		switch c := r.text[r.at]; c {
+		case ' ', '\t', '\n', '\r', ',', ':':
+			r.at++
+		default:
+			return c
+		}
+	}
+}
+
+func (r *reader) value(depth int) (any, error) {
 	if depth > MaxDepth {
 		return nil, Errorf(InvalidSyntax, "", "the JSON nests deeper than %d levels; send flatter JSON", MaxDepth)
 	}
-	token, err := dec.Token()
-	if err != nil {
-		return nil, err
+	if r.left--; r.left < 0 {
+		return nil, Errorf(InvalidSyntax, "", "the body holds more than %d values; send less at once", maxValues)
 	}
-	switch v := token.(type) {
-	case json.Delim:
-		if v == '{' {
-			return readObject(dec, depth)
-		}
-		return readArray(dec, depth)
-	case string:
-		return v, checkText(v)
-	case json.Number:
-		return v, checkNumber(v)
-	default: // bool, nil
-		return v, nil
+	switch r.next() {
+	case '{':
+		return r.object(depth)
+	case '[':
+		return r.array(depth)
+	case '"':
+		return r.string()
+	case 't':
+		r.at += len("true")
+		return true, nil
+	case 'f':
+		r.at += len("false")
+		return false, nil
+	case 'n':
+		r.at += len("null")
+		return nil, nil
 	}
+	return r.number()
 }
 
-func readObject(dec *json.Decoder, depth int) (any, error) {
-	o := Object{}
+func (r *reader) object(depth int) (any, error) {
+	o := make(Object, 0, 4)
 	var seen map[string]bool
-	for dec.More() {
-		token, err := dec.Token()
+	for r.at++; r.next() != '}'; {
+		name, err := r.string()
 		if err != nil {
-			return nil, err
-		}
-		name, ok := token.(string)
-		if !ok {
-			return nil, fmt.Errorf("member name is no string")
-		}
-		if err := checkText(name); err != nil {
 			return nil, err
 		}
 		// A small object is compared by eye, a large one by index.
@@ -117,39 +138,54 @@ func readObject(dec *json.Decoder, depth int) (any, error) {
 			if seen == nil {
 				seen = make(map[string]bool, 64)
 				for _, m := range o {
-					seen[strings.ToLower(m.Name)] = true
+					seen[foldName(m.Name)] = true
 				}
 			}
-			if seen[strings.ToLower(name)] {
+			if seen[foldName(name)] {
 				return nil, duplicate(name)
 			}
-			seen[strings.ToLower(name)] = true
+			seen[foldName(name)] = true
 		}
-		v, err := readValue(dec, depth+1)
+		v, err := r.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
 		o = append(o, Member{name, v})
 	}
-	_, err := dec.Token()
-	return o, err
+	r.at++
+	return o, nil
 }
 
-func readArray(dec *json.Decoder, depth int) (any, error) {
+func (r *reader) array(depth int) (any, error) {
 	list := []any{}
-	for dec.More() {
-		v, err := readValue(dec, depth+1)
+	for r.at++; r.next() != ']'; {
+		v, err := r.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, v)
 	}
-	_, err := dec.Token()
-	return list, err
+	r.at++
+	return list, nil
 }
 
-func duplicate(name string) error {
-	return Errorf(InvalidSyntax, Quote(name), "member %s is sent twice in one object (names match in any letter case, RFC 7643 §2.1); send it once", Quote(name))
+func (r *reader) string() (string, error) {
+	start, plain := r.at, true
+	for r.at++; r.text[r.at] != '"'; r.at++ {
+		if r.text[r.at] == '\\' {
+			plain = false
+			r.at++
+		}
+	}
+	r.at++
+	if plain {
+		return string(r.text[start+1 : r.at-1]), nil
+	}
+	var s string
+	if err := json.Unmarshal(r.text[start:r.at], &s); err != nil {
+		return "", fmt.Errorf("read a string: %w", err)
+	}
+	return s, checkText(s)
 }
 
 // checkText refuses what no store of text keeps.
@@ -160,13 +196,26 @@ func checkText(s string) error {
 	return nil
 }
 
-// checkNumber refuses numbers that no store keeps exactly.
-func checkNumber(n json.Number) error {
+// number refuses numbers that no store keeps exactly.
+func (r *reader) number() (any, error) {
+	start := r.at
+	for r.at < len(r.text) && strings.IndexByte("+-.0123456789eE", r.text[r.at]) >= 0 {
+		r.at++
+	}
+	n := json.Number(r.text[start:r.at])
 	f, err := n.Float64()
 	if err != nil || math.IsInf(f, 0) || len(n) > 64 {
-		return Errorf(InvalidValue, "", "a number is out of range; send at most 64 digits within the range of a double")
+		return nil, Errorf(InvalidValue, "", "a number is out of range; send at most 64 digits within the range of a double")
 	}
-	return nil
+	return n, nil
+}
+
+// foldName is a name as strings.EqualFold compares it: ſ is s and the Kelvin
+// sign is k, which lower case alone would miss.
+func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
+func duplicate(name string) error {
+	return Errorf(InvalidSyntax, Quote(name), "member %s is sent twice in one object (names match in any letter case, RFC 7643 §2.1); send it once", Quote(name))
 }
 
 // Kind names a JSON value's type in an error's words.

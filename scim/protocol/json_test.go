@@ -29,6 +29,8 @@ func TestReadRefuses(t *testing.T) {
 		"{\"a\":\"\xff\"}": protocol.InvalidSyntax, `{"a":1,"A":2}`: protocol.InvalidSyntax, `{"a":{"x":1,"x":2}}`: protocol.InvalidSyntax,
 		`{` + many.String() + `"M29":1}`: protocol.InvalidSyntax, `{` + many.String() + `"M3":1}`: protocol.InvalidSyntax,
 		`{"a":"\u0000"}`: protocol.InvalidValue, `{"\u0000":1}`: protocol.InvalidValue, `{"a":1e400}`: protocol.InvalidValue, `{"a":` + strings.Repeat("1", 65) + `}`: protocol.InvalidValue,
+		"{\"\u017f\":1,\"S\":2}": protocol.InvalidSyntax, `{` + many.String() + "\"\u017f\":1,\"s\":2}": protocol.InvalidSyntax,
+		`{"a":[` + strings.Repeat("0,", 500_000) + `0]}`: protocol.InvalidSyntax, `{"a":"\x"}`: protocol.InvalidSyntax,
 		strings.Repeat(`{"a":`, 30) + `1` + strings.Repeat(`}`, 30): protocol.InvalidSyntax,
 	} {
 		_, err := protocol.Read([]byte(text))
@@ -48,6 +50,7 @@ func BenchmarkReadFiftyThousandMembers(b *testing.B) {
 	text.WriteString(`]}]}`)
 	body := []byte(text.String())
 	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := protocol.Read(body); err != nil {
 			b.Fatal(err)
