@@ -92,6 +92,7 @@ type server struct {
 	seal     cipher.AEAD
 	clients  *limiter // per participant, on /scim/v2
 	visitors *limiter // per address: redeeming, and SCIM discovery without a token
+	bulks    bulkQueue
 	routes   []route
 	openAPI  []byte
 }

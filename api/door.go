@@ -62,7 +62,7 @@ func (s *server) door(next http.Handler) http.Handler {
 		if !saneID.MatchString(t.id) {
 			t.id = uuid.NewString()
 		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), trailKey{}, t), requestDeadline)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), trailKey{}, t), deadline(r))
 		defer cancel()
 		r = r.WithContext(ctx)
 		watched := &watchedWriter{ResponseWriter: w, trail: t}

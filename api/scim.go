@@ -44,6 +44,10 @@ func scimRoute(path string) (route string, people bool) {
 func (s *server) serveSCIM(w http.ResponseWriter, r *http.Request) {
 	route, people := scimRoute(r.URL.Path)
 	trailOf(r.Context()).route = route
+	if isBulk(r) {
+		s.serveBulk(w, r)
+		return
+	}
 	who, err := s.admitSCIM(w, &r)
 	if err != nil {
 		s.refuse(w, r, err)

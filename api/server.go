@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 )
@@ -17,7 +19,11 @@ const (
 
 // NewServer makes the HTTP server with its limits set.
 func NewServer(handler http.Handler, addr string) *http.Server {
-	return &http.Server{
+	left, leave := context.WithCancel(context.Background())
+	server := &http.Server{
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), leavingKey{}, left.Done())
+		},
 		Addr:              addr,
 		Handler:           handler,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -26,4 +32,15 @@ func NewServer(handler http.Handler, addr string) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 	}
+	server.RegisterOnShutdown(leave)
+	return server
+}
+
+type leavingKey struct{}
+
+// leaving is closed when the server that a request came to begins to shut down.
+// It is nil, and so never, for a request that came otherwise.
+func leaving(ctx context.Context) <-chan struct{} {
+	done, _ := ctx.Value(leavingKey{}).(<-chan struct{})
+	return done
 }
