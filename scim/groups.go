@@ -96,8 +96,8 @@ func (x groupHandlers) get(id string) error {
 	if err != nil {
 		return notFound(schema.Group, err)
 	}
-	if x.unchanged(render.GroupTag(g)) {
-		return nil
+	if unmet, err := x.readable(render.GroupTag(g)); unmet || err != nil {
+		return err
 	}
 	return x.sendGroup(http.StatusOK, view, g)
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -142,6 +143,9 @@ func integer(name, text string, unset int) (int, error) {
 		return unset, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
+	if errors.Is(err, strconv.ErrRange) {
+		return int(n), nil // the nearest there is: no page lies beyond
+	}
 	if err != nil {
 		return 0, protocol.Errorf(protocol.InvalidValue, name, "%s is %s; send an integer", name, protocol.Quote(text))
 	}
@@ -258,26 +262,32 @@ func matches(header, tag string) bool {
 	return false
 }
 
+// condition joins a header that may be sent on several lines.
+func (x *exchange) condition(name string) string { return strings.Join(x.r.Header.Values(name), ",") }
+
 // precondition checks If-Match and If-None-Match of a write.
 func (x *exchange) precondition(tag string) error {
-	if header := x.r.Header.Get("If-Match"); header != "" && !matches(header, tag) {
+	if header := x.condition("If-Match"); header != "" && !matches(header, tag) {
 		return lifecycle.Faultf(lifecycle.KindStale, "meta.version", "If-Match is not the current version; read the resource again and repeat the change")
 	}
-	if header := x.r.Header.Get("If-None-Match"); header != "" && matches(header, tag) {
+	if header := x.condition("If-None-Match"); header != "" && matches(header, tag) {
 		return lifecycle.Faultf(lifecycle.KindStale, "meta.version", "If-None-Match names the current version")
 	}
 	return nil
 }
 
-// unchanged answers 304 when the client has this version already.
-func (x *exchange) unchanged(tag string) bool {
-	header := x.r.Header.Get("If-None-Match")
-	if header == "" || x.r.Method != http.MethodGet && x.r.Method != http.MethodHead || !matches(header, tag) {
-		return false
+// readable checks the same of a read. It answers 304 when the client has this
+// version already; unmet says that nothing is left to do.
+func (x *exchange) readable(tag string) (unmet bool, err error) {
+	if header := x.condition("If-Match"); header != "" && !matches(header, tag) {
+		return true, lifecycle.Faultf(lifecycle.KindStale, "meta.version", "If-Match is not the current version; read without it")
+	}
+	if header := x.condition("If-None-Match"); header == "" || !matches(header, tag) {
+		return false, nil
 	}
 	x.w.Header().Set("ETag", tag)
 	x.w.WriteHeader(http.StatusNotModified)
-	return true
+	return true, nil
 }
 
 // send answers with one resource.

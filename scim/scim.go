@@ -5,22 +5,31 @@ package scim
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/scim/dialect"
 	"github.com/healthix/healthix-scim/scim/discovery"
+	"github.com/healthix/healthix-scim/scim/protocol"
 	"github.com/healthix/healthix-scim/scim/schema"
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// Prefix is where the handler is mounted.
-const Prefix = "/scim/v2"
+// Prefix is where the handler is mounted; without its version segment, the
+// same is served (RFC 7644 §3.13).
+const (
+	Prefix = root + "/v2"
+	root   = "/scim"
+)
 
 // Deeds is what the engine asks of the house; *lifecycle.Service does it.
 type Deeds interface {
@@ -176,9 +185,12 @@ type methods map[string]func() error
 // serve finds the path's handlers. Every way out that is not one of them is a
 // SCIM error too (RFC 7644 §3.12).
 func (x *exchange) serve(known bool) error {
-	path := strings.Trim(strings.TrimPrefix(x.r.URL.Path+"/", Prefix+"/"), "/")
+	path, err := below(x.r.URL.Path)
 	endpoint, rest, _ := strings.Cut(path, "/")
-	table, err := x.route(endpoint, rest)
+	var table methods
+	if err == nil {
+		table, err = x.route(endpoint, rest)
+	}
 	public := endpoint == "ServiceProviderConfig" && rest == ""
 	if !known && !public {
 		return refuse(http.StatusUnauthorized, "this path needs a bearer token of scope scim")
@@ -201,6 +213,21 @@ func (x *exchange) serve(known bool) error {
 		return refuse(http.StatusNotAcceptable, "answers are "+contentType+"; send an Accept header that allows it, or none")
 	}
 	return handler()
+}
+
+var otherVersion = regexp.MustCompile(`^[vV][0-9][^/]*$`)
+
+// below answers the path under the version segment. Another version is never
+// served in silence (RFC 7644 §3.13).
+func below(path string) (string, error) {
+	rest, versioned := strings.CutPrefix(path+"/", Prefix+"/")
+	if !versioned {
+		rest = strings.TrimPrefix(rest, root+"/")
+		if first, _, _ := strings.Cut(rest, "/"); otherVersion.MatchString(first) {
+			return "", &refusal{status: http.StatusBadRequest, scimType: protocol.InvalidVers, detail: "version " + protocol.Quote(first) + " is not served; use " + Prefix}
+		}
+	}
+	return strings.Trim(rest, "/"), nil
 }
 
 func (x *exchange) admit(known bool, method string, search bool) error {
@@ -274,6 +301,9 @@ type handlers interface {
 }
 
 func (x *exchange) resource(r *schema.Resource, rest string, h handlers) methods {
+	if !utf8.ValidString(rest) || strings.IndexByte(rest, 0) >= 0 {
+		h = nowhere{r} // no store of text holds such an id, and some refuse to look
+	}
 	switch rest {
 	case "":
 		return methods{
@@ -290,6 +320,15 @@ func (x *exchange) resource(r *schema.Resource, rest string, h handlers) methods
 		http.MethodDelete: func() error { return h.remove(rest) },
 	}
 }
+
+// nowhere are the verbs of an id that cannot be.
+type nowhere struct{ *schema.Resource }
+
+func (n nowhere) create() error       { return notFound(n.Resource, storage.ErrNotFound) }
+func (n nowhere) get(string) error    { return n.create() }
+func (n nowhere) put(string) error    { return n.create() }
+func (n nowhere) patch(string) error  { return n.create() }
+func (n nowhere) remove(string) error { return n.create() }
 
 func (x *exchange) discover(c discovery.Collection, name string) methods {
 	return methods{http.MethodGet: func() error {
@@ -309,6 +348,10 @@ func (x *exchange) document(text []byte, ok bool) error {
 	if !ok {
 		return refuse(http.StatusNotFound, "no such document; the list names all there are")
 	}
-	write(x.w, x.r, http.StatusOK, text)
-	return nil
+	sum := sha256.Sum256(text)
+	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`
+	if unmet, err := x.readable(tag); unmet || err != nil {
+		return err
+	}
+	return x.send(http.StatusOK, "", tag, text)
 }

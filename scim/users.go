@@ -68,8 +68,8 @@ func (x userHandlers) get(id string) error {
 	if err != nil {
 		return notFound(schema.User, err)
 	}
-	if x.unchanged(render.UserTag(u, x.now)) {
-		return nil
+	if unmet, err := x.readable(render.UserTag(u, x.now)); unmet || err != nil {
+		return err
 	}
 	return x.sendUser(http.StatusOK, view, u)
 }

@@ -29,6 +29,7 @@ const (
 	InvalidPath   Type = "invalidPath"
 	NoTarget      Type = "noTarget"
 	InvalidValue  Type = "invalidValue"
+	InvalidVers   Type = "invalidVers"
 )
 
 func (t Type) Error() string { return string(t) }
