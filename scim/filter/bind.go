@@ -123,11 +123,38 @@ func (b *Binder) membership(a *schema.Attribute, e Expr) (storage.Filter, error)
 		list, err := b.each(e, func(e Expr) (storage.Filter, error) { return b.membership(a, e) })
 		return storage.Or(list), err
 	case Compare:
-		if sub := a.Sub(e.Path); sub != nil && sub.Key == "value" && e.Op == "eq" {
+		switch sub := a.Sub(e.Path); {
+		case sub == nil || e.Op != "eq":
+		case sub.Key == "value":
 			return b.field(membershipField(b.Resource), sub, e)
+		case sub.Key == "$ref":
+			return b.membershipRef(sub, e)
 		}
 	}
-	return nil, protocol.Errorf(protocol.InvalidFilter, a.Path(), "%s can be searched by value eq \"id\" only, joined with or", a.Path())
+	return nil, protocol.Errorf(protocol.InvalidFilter, a.Path(), "%s can be searched by value eq \"id\" or $ref eq \"url\" only, joined with or", a.Path())
+}
+
+// membershipRef reads a URL of ours as the id at its end; any other is nobody's.
+func (b *Binder) membershipRef(a *schema.Attribute, e Compare) (storage.Filter, error) {
+	field := membershipField(b.Resource)
+	if present, ok := presence(e); ok {
+		return negate(storage.Cmp{Field: field, Op: storage.OpPresent}, !present), nil
+	}
+	if e.Op != "eq" && e.Op != "ne" {
+		return nil, protocol.Errorf(protocol.InvalidFilter, a.Path(), "%s is computed; compare it with eq or ne", a.Path())
+	}
+	v, err := b.operand(a, e)
+	if err != nil {
+		return nil, err
+	}
+	service := strings.TrimSuffix(b.Location, b.Resource.Endpoint)
+	for _, r := range schema.Resources {
+		id, ours := strings.CutPrefix(v.(string), service+r.Endpoint+"/")
+		if ours && (field == storage.FieldMember || r == schema.Group) {
+			return storage.Cmp{Field: field, Op: storage.Op(e.Op), Value: id}, nil
+		}
+	}
+	return negate(never, e.Op == "ne"), nil
 }
 
 func membershipField(r *schema.Resource) storage.Field {
@@ -187,6 +214,9 @@ func (b *Binder) compare(e Compare) (storage.Filter, error) {
 	case root.Schema == nil && root.Key == "meta":
 		return b.meta(t, e)
 	case isMembership(b.Resource, root):
+		if a != root && a.Key == "$ref" {
+			return b.membershipRef(a, e)
+		}
 		if a != root && a.Key != "value" {
 			return nil, protocol.Errorf(protocol.InvalidFilter, a.Path(), "%s is computed and cannot be searched; use %s.value", a.Path(), root.Path())
 		}

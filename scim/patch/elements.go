@@ -21,7 +21,11 @@ func (req *Request) applyList(list []any, op Op) ([]any, error) {
 	case op.Kind == Remove:
 		return req.removeFrom(list, op)
 	}
-	v, err := op.Target.Attribute.Value(op.Value, req.reading)
+	a, sent := op.Target.Attribute, op.Value
+	if _, single := sent.(protocol.Object); single && op.Kind == Add {
+		sent = []any{sent} // one value may be added as it is (RFC 7644 §3.5.2.1)
+	}
+	v, err := a.Value(sent, req.reading)
 	if err != nil {
 		return nil, err
 	}
@@ -29,57 +33,8 @@ func (req *Request) applyList(list []any, op Op) ([]any, error) {
 	if op.Kind == Replace {
 		return values, nil
 	}
-	for _, e := range values {
-		list = appendElement(op.Target.Attribute, list, e)
-	}
-	return list, nil
-}
-
-// appendElement adds an element unless it is there (RFC 7644 §3.5.2.1); one with
-// the same value and type takes the new sub-values instead of a twin, for
-// (type, value) pairs stay unique (RFC 7643 §2.4).
-func appendElement(a *schema.Attribute, list []any, e any) []any {
-	object, ok := e.(map[string]any)
-	if !ok {
-		if slices.ContainsFunc(list, func(o any) bool { return reflect.DeepEqual(a.Fold(o), a.Fold(e)) }) {
-			return list
-		}
-		return append(list, e)
-	}
-	at := slices.IndexFunc(list, func(o any) bool {
-		old, ok := o.(map[string]any)
-		return ok && sameElement(a, old, object)
-	})
-	if at < 0 {
-		list = append(list, object)
-		at = len(list) - 1
-	} else {
-		maps.Copy(list[at].(map[string]any), object)
-	}
-	demote(list, at, object)
-	return list
-}
-
-func sameElement(a *schema.Attribute, old, now map[string]any) bool {
-	if now["value"] == nil {
-		return reflect.DeepEqual(old, now)
-	}
-	o, _ := a.Fold(old).(map[string]any)
-	n, _ := a.Fold(now).(map[string]any)
-	return o["value"] == n["value"] && o["type"] == n["type"]
-}
-
-// demote flips every other primary when what was written at an index is one
-// (RFC 7644 §3.5.2).
-func demote(list []any, at int, written map[string]any) {
-	if written["primary"] != true {
-		return
-	}
-	for i, e := range list {
-		if object, ok := e.(map[string]any); ok && i != at && object["primary"] == true {
-			object["primary"] = false
-		}
-	}
+	list = a.Join(list, values)
+	return list, a.CheckCount(len(list))
 }
 
 // applyEach follows attr.sub without a filter: it means every element. With
@@ -114,7 +69,9 @@ func (req *Request) setIn(list []any, at []int, op Op) error {
 		if len(at) > 1 && object["primary"] == true && !req.reading.Allow(dialect.SecondPrimary) {
 			return protocol.Errorf(protocol.InvalidValue, op.Target.Sub.Path(), "the operation marks more than one value primary; choose one")
 		}
-		demote(list, at[0], object)
+		if object["primary"] == true {
+			schema.Demote(list, at[0])
+		}
 	}
 	return nil
 }
@@ -155,7 +112,9 @@ func (req *Request) applyMatches(list []any, op Op) ([]any, error) {
 		} else {
 			req.merge(a, list[i].(map[string]any), object, op.Value)
 		}
-		demote(list, i, object)
+		if object["primary"] == true {
+			schema.Demote(list, i)
+		}
 	}
 	return list, nil
 }
@@ -192,8 +151,9 @@ func (req *Request) createMissing(list []any, op Op) ([]any, error) {
 	if unassigned(op.Value) {
 		return list, nil // nothing there, nothing wanted
 	}
+	a := op.Target.Attribute
 	if op.Seed == nil || !req.reading.Allow(dialect.CreateOnMiss) {
-		return nil, noTarget(op.Target.Attribute)
+		return nil, noTarget(a)
 	}
 	object := maps.Clone(op.Seed)
 	if op.Target.Sub != nil {
@@ -208,8 +168,10 @@ func (req *Request) createMissing(list []any, op Op) ([]any, error) {
 		maps.Copy(object, element)
 	}
 	list = append(list, object)
-	demote(list, len(list)-1, object)
-	return list, nil
+	if object["primary"] == true {
+		schema.Demote(list, len(list)-1)
+	}
+	return list, a.CheckCount(len(list))
 }
 
 // removeFrom follows a remove of a multi-valued attribute without filter: all
@@ -224,8 +186,12 @@ func (req *Request) removeFrom(list []any, op Op) ([]any, error) {
 		return nil, err
 	}
 	gone, _ := v.([]any)
+	for i, g := range gone {
+		gone[i] = a.Fold(g)
+	}
 	return slices.DeleteFunc(list, func(e any) bool {
-		return slices.ContainsFunc(gone, func(g any) bool { return covers(a.Fold(g), a.Fold(e)) })
+		folded := a.Fold(e)
+		return slices.ContainsFunc(gone, func(g any) bool { return covers(g, folded) })
 	}), nil
 }
 

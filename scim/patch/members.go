@@ -103,7 +103,11 @@ func (req *Request) member(c *Change, op Op) error {
 	switch {
 	case op.Target.Sub != nil && op.Target.Sub.Key == "value" && op.Filter == nil && op.Kind == Add,
 		op.Target.Sub == nil && op.Filter == nil && op.Kind != Remove:
-		ids, err := MemberIDs(op.Value, req.reading)
+		sent := op.Value
+		if _, single := sent.(protocol.Object); single && op.Kind == Add {
+			sent = []any{sent} // one may be added as it is (RFC 7644 §3.5.2.1)
+		}
+		ids, err := MemberIDs(sent, req.reading)
 		if err != nil {
 			return err
 		}
@@ -173,9 +177,29 @@ func namedIDs(f storage.Filter) ([]string, bool) {
 		return all, true
 	case storage.Attr:
 		id, ok := f.Value.(string)
-		return []string{id}, ok && f.Op == storage.OpEq && len(f.Path) == 1 && f.Path[0] == "value"
+		if !ok || f.Op != storage.OpEq || len(f.Path) != 1 {
+			return nil, false
+		}
+		switch f.Path[0] {
+		case "value":
+			return []string{id}, true
+		case "$ref":
+			id, ok = referred(id)
+			return []string{id}, ok
+		}
 	}
 	return nil, false
+}
+
+// referred is the id that a member's URL ends with.
+func referred(ref string) (id string, ok bool) {
+	for _, r := range schema.Resources {
+		if at := strings.LastIndex(ref, r.Endpoint+"/"); at >= 0 {
+			id = ref[at+len(r.Endpoint)+1:]
+			return id, id != "" && !strings.Contains(id, "/")
+		}
+	}
+	return "", false
 }
 
 // Matches says whether one of the filters chooses the member.

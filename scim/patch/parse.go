@@ -40,10 +40,15 @@ type Op struct {
 
 // Request is a parsed PATCH.
 type Request struct {
-	Resource *schema.Resource
-	Ops      []Op
-	reading  *dialect.Reading
+	Resource   *schema.Resource
+	Ops        []Op
+	reading    *dialect.Reading
+	attributes int // operations on anything but members
 }
+
+// maxOps bounds the operations on attributes, each of which may look at every
+// value of one. Those on members are cheap and have no bound.
+const maxOps = 1000
 
 // Parse reads a PatchOp message.
 func Parse(r *schema.Resource, o protocol.Object, reading *dialect.Reading) (*Request, error) {
@@ -116,8 +121,8 @@ func (req *Request) kind(o protocol.Object) (Kind, error) {
 	default:
 		return "", protocol.Errorf(protocol.InvalidSyntax, "op", "op is %s; send add, remove or replace", protocol.Quote(text))
 	}
-	if text != string(kind) && !req.reading.Allow(dialect.OpCase) {
-		return "", protocol.Errorf(protocol.InvalidSyntax, "op", "op is %s; send it in lower case", protocol.Quote(text))
+	if text != string(kind) { // text is compared without case where no schema says otherwise (RFC 7643 §2.2)
+		req.reading.Note(dialect.OpCase)
 	}
 	return kind, nil
 }
@@ -183,6 +188,11 @@ func (req *Request) add(op Op) error {
 	}
 	if op.Target.ReadOnly() && !op.Pathless {
 		return readOnly(op.Target.Leaf())
+	}
+	if !req.isMembers(op) {
+		if req.attributes++; req.attributes > maxOps {
+			return protocol.Errorf(protocol.InvalidValue, "Operations", "the request changes attributes more than %d times; send less at once", maxOps)
+		}
 	}
 	req.Ops = append(req.Ops, op)
 	return nil

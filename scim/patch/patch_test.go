@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/healthix/healthix-scim/scim/dialect"
@@ -130,7 +131,7 @@ func TestRefused(t *testing.T) {
 		{`{"op":"move","path":"title","value":"x"}`, false, protocol.InvalidSyntax},
 		{`{"path":"title","value":"x"}`, false, protocol.InvalidSyntax},
 		{`7`, false, protocol.InvalidSyntax},
-		{`{"op":"Replace","path":"title","value":"x"}`, true, protocol.InvalidSyntax},
+		{strings.Repeat(`{"op":"replace","path":"title","value":"x"},`, 1000) + `{"op":"replace","path":"title","value":"y"}`, false, protocol.InvalidValue},
 		{`{"op":"add","path":"title"}`, false, protocol.InvalidValue},
 		{`{"op":"add","value":"x"}`, false, protocol.InvalidValue},
 		{`{"op":"remove"}`, false, protocol.NoTarget},

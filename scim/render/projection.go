@@ -60,13 +60,16 @@ func (s selection) has(a *schema.Attribute) bool {
 // Shows says whether the attribute, or a part of it, is to be shown. What is
 // returned always cannot be hidden, nor what a reader needs to read at all.
 func (p Projection) Shows(a *schema.Attribute) bool {
-	if a.Returned() == "always" || a.Schema == nil && a.Key == "schemas" {
+	switch {
+	case a.Returned() == "never":
+		return false
+	case a.Returned() == "always", a.Schema == nil && a.Key == "schemas":
 		return true
 	}
 	if p.Named {
 		return p.include.has(a) || p.include.parents[a]
 	}
-	return !p.exclude.has(a)
+	return a.Returned() != "request" && !p.exclude.has(a)
 }
 
 // showsSub says whether a sub-attribute is to be shown, given that its parent

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/healthix/healthix-scim/scim/dialect"
@@ -113,11 +114,17 @@ func (r *Resource) checkSchemas(o protocol.Object, reading *dialect.Reading) (ma
 		return nil, wrongSchemas(v)
 	}
 	var base bool
+	seen := map[string]bool{}
 	for _, u := range urns {
 		urn, ok := u.(string)
 		if !ok {
 			return nil, wrongSchemas(u)
 		}
+		key := strings.ToLower(urn)
+		if seen[key] && !reading.Allow(dialect.SchemasRepeated) {
+			return nil, protocol.Errorf(protocol.InvalidSyntax, "schemas", "schemas lists %s twice; list it once", protocol.Quote(urn))
+		}
+		seen[key] = true
 		if strings.EqualFold(urn, r.Base.URN) {
 			base = true
 		} else if x := r.Extension(urn); x != nil {
@@ -190,6 +197,9 @@ func (a *Attribute) Value(v any, reading *dialect.Reading) (any, error) {
 		}
 		list = []any{v}
 	}
+	if err := a.CheckCount(len(list)); err != nil {
+		return nil, err
+	}
 	out := make([]any, 0, len(list))
 	for _, e := range list {
 		one, err := a.One(e, reading)
@@ -203,7 +213,89 @@ func (a *Attribute) Value(v any, reading *dialect.Reading) (any, error) {
 	if len(out) == 0 {
 		return nil, nil
 	}
-	return out, a.checkPrimary(out, reading)
+	if err := a.checkPrimary(out, reading); err != nil {
+		return nil, err
+	}
+	return a.Join(nil, out), nil
+}
+
+// maxElements bounds the values of one attribute, so that operations which look
+// at each of them stay cheap. Members of a group are rows and have no bound.
+const maxElements = 1000
+
+// CheckCount refuses more values than an attribute may have.
+func (a *Attribute) CheckCount(n int) error {
+	if n > maxElements && !a.isMembers() {
+		return protocol.Errorf(protocol.InvalidValue, a.Path(), "%s would have %d values; at most %d are kept", a.Path(), n, maxElements)
+	}
+	return nil
+}
+
+func (a *Attribute) isMembers() bool {
+	return a.Key == keyMembers && a.Schema != nil && a.Schema.URN == URNGroup
+}
+
+// Join adds elements to a list of the attribute's. One that has value and type of
+// another takes its place sub-value by sub-value, for such pairs stay unique (RFC
+// 7643 §2.4), and what is there already is not added (RFC 7644 §3.5.2.1). A new
+// primary unsets the one before (§3.5.2).
+func (a *Attribute) Join(list, more []any) []any {
+	if a.isMembers() {
+		return append(list, more...) // the store keeps them apart
+	}
+	if list == nil && len(more) == 1 {
+		return more
+	}
+	at := make(map[string]int, len(list)+len(more))
+	for i, e := range list {
+		at[a.identity(e)] = i
+	}
+	primary := -1
+	for _, e := range more {
+		key := a.identity(e)
+		i, have := at[key]
+		object, complex := e.(map[string]any)
+		switch {
+		case !have:
+			i = len(list)
+			at[key] = i
+			list = append(list, e)
+		case complex:
+			maps.Copy(list[i].(map[string]any), object)
+		}
+		if complex && object["primary"] == true {
+			primary = i
+		}
+	}
+	if primary >= 0 {
+		Demote(list, primary)
+	}
+	return list
+}
+
+// Demote unsets every primary but one.
+func Demote(list []any, but int) {
+	for i, e := range list {
+		if object, ok := e.(map[string]any); ok && i != but && object["primary"] == true {
+			object["primary"] = false
+		}
+	}
+}
+
+// identity is what makes an element the same as another: value and type, or all
+// of it where it has no value.
+func (a *Attribute) identity(e any) string {
+	folded := a.Fold(e)
+	if object, ok := folded.(map[string]any); ok && object["value"] != nil {
+		folded = []any{object["value"], object["type"]}
+	} else if ok {
+		folded = e
+	}
+	text, err := json.Marshal(folded)
+	if err != nil { // documents hold what was JSON before
+		panic(err)
+	}
+	return string(text)
 }
 
 // checkPrimary keeps at most one primary (RFC 7643 §2.4).
@@ -260,7 +352,7 @@ func (a *Attribute) One(v any, reading *dialect.Reading) (any, error) {
 	if len(s) > maxIndexed && indexed[a.Path()] {
 		return nil, protocol.Errorf(protocol.InvalidValue, a.Path(), "%s has %d bytes; at most %d are kept", a.Path(), len(s), maxIndexed)
 	}
-	return s, nil
+	return s, a.checkForm(s, reading)
 }
 
 func (a *Attribute) boolean(v any, reading *dialect.Reading) (any, error) {
@@ -356,12 +448,6 @@ func wrongType(path, want string, got any) error {
 
 // isBase64 accepts both paddings (RFC 7643 §2.3.6) and the line breaks of PEM.
 func isBase64(s string) bool {
-	s = strings.Map(func(c rune) rune {
-		if c == '\n' || c == '\r' {
-			return -1
-		}
-		return c
-	}, s)
-	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(unwrapped(s), "="))
 	return err == nil
 }
