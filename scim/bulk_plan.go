@@ -34,8 +34,8 @@ type planner struct {
 
 // circles makes the steps: strongly connected operations share one (Tarjan).
 func (p *planner) circles() {
-	const done = -1
 	seen, low := make([]int, len(p.ops)), make([]int, len(p.ops)) // 0: not seen yet
+	done := make([]bool, len(p.ops))
 	var stack []int
 	count := 0
 	var visit func(at int)
@@ -45,13 +45,14 @@ func (p *planner) circles() {
 		stack = append(stack, at)
 		for _, name := range p.ops[at].refs {
 			maker := p.makers[name]
-			switch {
-			case maker == nil || low[maker.index] == done:
-			case seen[maker.index] == 0:
+			if maker == nil {
+				continue
+			}
+			if seen[maker.index] == 0 {
 				visit(maker.index)
+			}
+			if !done[maker.index] { // it leads back to something on the stack
 				low[at] = min(low[at], low[maker.index])
-			default:
-				low[at] = min(low[at], seen[maker.index])
 			}
 		}
 		if low[at] != seen[at] {
@@ -60,7 +61,7 @@ func (p *planner) circles() {
 		for {
 			last := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			low[last], p.step[last] = done, -at-1 // the root's index, for now
+			done[last], p.step[last] = true, -at-1 // the root's index, for now
 			if last == at {
 				return
 			}

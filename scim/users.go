@@ -40,7 +40,7 @@ func (x userHandlers) create() error {
 		return err
 	}
 	if u.Version > 1 {
-		x.reading.Allow(dialect.RehireByPost)
+		x.reading.Note(dialect.RehireByPost)
 	}
 	return x.sendUser(http.StatusCreated, view, u)
 }

@@ -43,7 +43,7 @@ func (o Object) Get(name string) (any, bool) {
 // to be JSON is then walked here.
 func Read(text []byte) (Object, error) {
 	if !utf8.Valid(text) {
-		return nil, Errorf(InvalidSyntax, "", "the body is not UTF-8; send JSON in UTF-8 (RFC 8259)")
+		return nil, notUTF8()
 	}
 	if !json.Valid(text) {
 		return nil, syntaxFault(text)
@@ -58,6 +58,10 @@ func Read(text []byte) (Object, error) {
 		return nil, Errorf(InvalidSyntax, "", "the body is %s; send a JSON object", Kind(v))
 	}
 	return o, nil
+}
+
+func notUTF8() error {
+	return Errorf(InvalidSyntax, "", "the body is not UTF-8; send JSON in UTF-8 (RFC 8259)")
 }
 
 // syntaxFault tells the place alone: the decoder's own words may quote the body.

@@ -1,9 +1,7 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,29 +17,26 @@ type RawMember struct {
 }
 
 // Scan finds out that text is one JSON value. What Read refuses beyond that
-// (depth, duplicate members, NUL) is refused when the parts are read.
+// (depth, number of values, duplicate members, NUL) is refused when the parts
+// are read.
 func Scan(text []byte) (Raw, error) {
 	if !utf8.Valid(text) {
-		return nil, Errorf(InvalidSyntax, "", "the body is not UTF-8; send JSON in UTF-8 (RFC 8259)")
+		return nil, notUTF8()
 	}
-	text = bytes.Trim(text, " \t\r\n")
-	if len(text) == 0 {
-		return nil, Errorf(InvalidSyntax, "", "the body is empty; send a JSON object")
+	if !json.Valid(text) {
+		return nil, syntaxFault(text)
 	}
-	var nothing struct{} // every member is skipped; the syntax is checked first, whole
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(text, &nothing); errors.As(err, &syntax) {
-		return nil, Errorf(InvalidSyntax, "", "the body is not JSON: the error is near byte %d", syntax.Offset)
-	}
-	return text, nil
+	r := reader{text: text}
+	r.next()
+	return text[r.at:], nil
 }
 
-// Kind names the value's type in an error's words.
-func (r Raw) Kind() string {
-	if len(r) == 0 {
+// Kind names the value's type in an error's words; no text at all is null.
+func (v Raw) Kind() string {
+	if len(v) == 0 {
 		return Kind(nil)
 	}
-	switch r[0] {
+	switch v[0] {
 	case '{':
 		return Kind(Object{})
 	case '[':
@@ -58,101 +53,75 @@ func (r Raw) Kind() string {
 }
 
 // Text reads a string.
-func (r Raw) Text() (s string, ok bool) {
-	if len(r) == 0 || r[0] != '"' {
+func (v Raw) Text() (text string, ok bool) {
+	if len(v) == 0 || v[0] != '"' {
 		return "", false
 	}
-	if bytes.IndexByte(r, '\\') < 0 {
-		return string(r[1 : len(r)-1]), true
-	}
-	err := json.Unmarshal(r, &s)
-	return s, err == nil
+	text, err := (&reader{text: v}).string()
+	return text, err == nil
 }
 
 // Members lists an object's members without reading their values.
-func (r Raw) Members() ([]RawMember, error) {
-	if len(r) == 0 || r[0] != '{' {
-		return nil, Errorf(InvalidSyntax, "", "%s stands where a JSON object is expected", r.Kind())
+func (v Raw) Members() ([]RawMember, error) {
+	if len(v) == 0 || v[0] != '{' {
+		return nil, Errorf(InvalidSyntax, "", "%s stands where a JSON object is expected", v.Kind())
 	}
+	r := reader{text: v}
 	var list []RawMember
 	seen := map[string]bool{}
-	for at := r.space(1); r[at] != '}'; {
-		end := r.skip(at)
-		name, _ := r[at:end].Text()
-		if err := checkText(name); err != nil {
+	for r.at++; r.next() != '}'; {
+		name, err := r.string()
+		if err != nil {
 			return nil, err
 		}
-		key := strings.ToLower(name)
-		if seen[key] {
+		if seen[foldName(name)] {
 			return nil, duplicate(name)
 		}
-		seen[key] = true
-		at = r.space(r.space(end) + 1) // past the colon
-		end = r.skip(at)
-		list = append(list, RawMember{name, r[at:end]})
-		at = r.comma(end)
+		seen[foldName(name)] = true
+		list = append(list, RawMember{name, r.raw()})
 	}
 	return list, nil
 }
 
 // Elements lists an array's elements without reading them, at most limit and
 // one, so that a caller can tell that there are more.
-func (r Raw) Elements(limit int) (list []Raw, ok bool) {
-	if len(r) == 0 || r[0] != '[' {
+func (v Raw) Elements(limit int) (list []Raw, ok bool) {
+	if len(v) == 0 || v[0] != '[' {
 		return nil, false
 	}
-	for at := r.space(1); r[at] != ']' && len(list) <= limit; {
-		end := r.skip(at)
-		list = append(list, r[at:end])
-		at = r.comma(end)
+	r := reader{text: v}
+	for r.at++; r.next() != ']' && len(list) <= limit; {
+		list = append(list, r.raw())
 	}
 	return list, true
 }
 
-func (r Raw) space(at int) int {
-	for r[at] == ' ' || r[at] == '\t' || r[at] == '\r' || r[at] == '\n' {
-		at++
-	}
-	return at
-}
-
-// comma goes to the next member or element, or to the closing bracket.
-func (r Raw) comma(at int) int {
-	at = r.space(at)
-	if r[at] == ',' {
-		at = r.space(at + 1)
-	}
-	return at
-}
-
-// skip answers where the value that begins at a place ends.
-func (r Raw) skip(at int) int {
-	level := 0
+// raw walks over one value.
+func (r *reader) raw() Raw {
+	r.next()
+	start, level := r.at, 0
 	for {
-		switch r[at] {
+		switch r.next() {
 		case '"':
-			for at++; r[at] != '"'; at++ {
-				if r[at] == '\\' {
-					at++
+			for r.at++; r.text[r.at] != '"'; r.at++ {
+				if r.text[r.at] == '\\' {
+					r.at++
 				}
 			}
-			at++
+			r.at++
 		case '{', '[':
 			level++
-			at++
+			r.at++
 		case '}', ']':
 			level--
-			at++
-		case ' ', '\t', '\r', '\n', ',', ':':
-			at++
-			continue
+			r.at++
 		default: // a number, true, false, null
-			for at < len(r) && !strings.ContainsRune(" \t\r\n,]}", rune(r[at])) {
-				at++
+			for r.at < len(r.text) && strings.IndexByte(" \t\n\r,]}", r.text[r.at]) < 0 {
+				r.at++
 			}
 		}
 		if level == 0 {
-			return at
+			return r.text[start:r.at]
 		}
 	}
 }
