@@ -165,21 +165,20 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView]
 	if err != nil {
 		return empty, fmt.Errorf("bind cursor: %w", err)
 	}
-	after, err := s.after(bound, c.query.Get("cursor"))
+	begin, err := after[storage.Position](s, bound, c.query.Get("cursor"))
 	if err != nil {
 		return empty, err
 	}
 	now := s.Service.Now()
-	users, total, err := s.read.ListUsers(ctx, storage.Query{
-		Participant: participant, Filter: filter, After: after, Limit: limit + 1, Total: true, Now: now,
-	})
+	q := storage.Query{Participant: participant, Filter: filter, After: begin, Limit: limit + 1, Total: true, Now: now}
+	users, total, err := s.read.ListUsers(ctx, q)
 	if err != nil {
 		return empty, err
 	}
 	answer := page[userView]{Total: &total}
 	if len(users) > limit {
 		users = users[:limit]
-		next, err := s.cursor(bound, place{Created: users[limit-1].Created, ID: users[limit-1].ID})
+		next, err := s.cursor(bound, users[limit-1].Position(q))
 		if err != nil {
 			return empty, err
 		}
@@ -248,11 +247,15 @@ func (s *server) getDecision(ctx context.Context, c *call, _ none) (decisionView
 	if err != nil {
 		return decisionView{}, err
 	}
+	trace, err := s.read.GetTrace(ctx, u.Participant, u.ID)
+	if err != nil {
+		return decisionView{}, err
+	}
 	d := u.Access(s.Service.Now())
 	return decisionView{
 		User: u.ID, Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
 		TitleRole: optional(d.TitleRole), NormalTitle: optional(d.NormalTitle), Rule: optional(d.Rule), Transition: d.Transition,
-		Gates: as(d.Gates, c.gate), Trace: append([]policy.Step{}, d.Trace...), Reason: c.text(d.Reason, d.Staff),
+		Gates: as(d.Gates, c.gate), Trace: trace, Reason: c.text(d.Reason, d.Staff),
 		ValidUntil: d.ValidUntil, PolicyVersion: d.PolicyVersion, DecidedAt: d.DecidedAt, Version: u.Version,
 	}, nil
 }

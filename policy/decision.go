@@ -138,7 +138,7 @@ type Decision struct {
 	DecidedAt         time.Time   `json:"decidedAt"`
 	Reason            string      `json:"reason"`          // one outward English sentence
 	Staff             string      `json:"staff,omitempty"` // the sentence for staff, when it differs
-	Trace             []Step      `json:"trace"`
+	Trace             []Step      `json:"trace,omitempty"`
 }
 
 // ClosedGates lists the names of the closed gates in evaluation order.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/healthix/healthix-scim/audit"
+	"github.com/healthix/healthix-scim/policy"
 )
 
 // What a store may answer instead of a value.
@@ -74,6 +75,9 @@ type Reader interface {
 	ListParticipants(ctx context.Context) ([]Participant, error)
 
 	GetUser(ctx context.Context, participant, id string) (User, error)
+	// GetTrace answers how a user's stored decision came about: it is the half
+	// of a decision that few ask for, and no other method reads it.
+	GetTrace(ctx context.Context, participant, id string) ([]policy.Step, error)
 	FindUserName(ctx context.Context, participant, userNameKey string) (User, bool, error)
 	FindExternalID(ctx context.Context, participant, externalID string) (User, bool, error)
 	FindHealthixUsername(ctx context.Context, username string) (User, bool, error)

@@ -72,7 +72,7 @@ type User struct {
 	// engine makes it; filters on attributes without a column read it.
 	Fold json.RawMessage
 
-	Decision         policy.Decision // as decided; readers want Access
+	Decision         policy.Decision // as decided, read without its trace; readers want Access
 	HealthixUsername string
 	ClinicalAlerts   string     // none, alerts, alerts-plus: as requested
 	ReleasedAt       *time.Time // since the last create, reactivation or rehire

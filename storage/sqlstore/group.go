@@ -71,7 +71,7 @@ func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) er
 		// SQLite answers an interrupted statement by rolling back everybody's
 		// work: what has begun runs to its end, and is kept only if its caller
 		// still waits.
-		if err := f(context.WithoutCancel(ctx), t); err != nil {
+		if err := t.run(context.WithoutCancel(ctx), f); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

@@ -142,9 +142,9 @@ func (t *tx) putGroup(ctx context.Context, g storage.Group, change storage.Membe
 		return audit.Digest{}, err
 	}
 	digest := digestOf(groupHistory, body)
-	_, err = t.do(ctx, "insert into group_history (group_id, version, participant, valid_from, body, digest) values (?, ?, ?, ?, ?, ?)",
+	t.add(groupHistory, "group_id, version, participant, valid_from, body, digest",
 		g.ID, g.Version, g.Participant, instant(validFrom), body, digest.String())
-	return digest, err
+	return digest, nil
 }
 
 // changeMembers costs what the delta is large: each set is one statement.

@@ -146,6 +146,9 @@ func (t *tx) validFrom(ctx context.Context, table, key, id string, version int64
 	if version == 1 {
 		return t.now, nil
 	}
+	if err := t.flush(ctx); err != nil { // a deed may write one twice
+		return time.Time{}, err
+	}
 	var before instant
 	found, err := t.get(ctx, &before, "select valid_from from "+table+" where "+key+" = ? and version = ?", id, version-1)
 	if err != nil {

@@ -114,7 +114,7 @@ func (t *tx) putParticipant(ctx context.Context, p storage.Participant) (audit.D
 		return audit.Digest{}, err
 	}
 	digest := digestOf(participantHistory, body)
-	_, err = t.do(ctx, "insert into participant_history (participant, version, valid_from, body, digest) values (?, ?, ?, ?, ?)",
+	t.add(participantHistory, "participant, version, valid_from, body, digest",
 		p.ID, p.Version, instant(validFrom), body, digest.String())
-	return digest, err
+	return digest, nil
 }

@@ -44,6 +44,8 @@ type tx struct {
 	reader
 	sql *sql.Tx
 	now time.Time
+
+	additions []addition // to the record; see flush
 }
 
 // Now is the transaction's one clock reading.

@@ -50,7 +50,8 @@ type userRow struct {
 	DecidedAt        instant
 	ValidUntil       *instant
 	TrainingExpires  *instant
-	Decision         string
+	Decision         string // without its trace
+	Trace            string
 	HealthixUsername string
 	ClinicalAlerts   string
 	ReleasedAt       *instant
@@ -113,7 +114,16 @@ func userRowOf(u storage.User) (userRow, error) {
 	if row.ClosedGates, err = jsonText(u.Decision.ClosedGates()); err != nil {
 		return userRow{}, fmt.Errorf("encode closed gates: %w", err)
 	}
-	if row.Decision, err = jsonText(u.Decision); err != nil {
+	trace := u.Decision.Trace
+	if trace == nil {
+		trace = []policy.Step{}
+	}
+	if row.Trace, err = jsonText(trace); err != nil {
+		return userRow{}, fmt.Errorf("encode trace: %w", err)
+	}
+	short := u.Decision
+	short.Trace = nil
+	if row.Decision, err = jsonText(short); err != nil {
 		return userRow{}, fmt.Errorf("encode decision: %w", err)
 	}
 	return row, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/healthix/healthix-scim/audit"
+	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -40,6 +41,24 @@ func (r reader) GetUser(ctx context.Context, participant, id string) (storage.Us
 		return storage.User{}, fmt.Errorf("user %s: %w", id, storage.ErrNotFound)
 	}
 	return u, nil
+}
+
+// GetTrace answers how an undeleted user's stored decision came about.
+func (r reader) GetTrace(ctx context.Context, participant, id string) ([]policy.Step, error) {
+	narrow, args := here(participant, "participant")
+	var text string
+	found, err := r.get(ctx, &text, "select trace from users where id = ? and deleted is null"+narrow, append([]any{id}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("trace of user %s: %w", id, err)
+	}
+	if found == 0 {
+		return nil, fmt.Errorf("trace of user %s: %w", id, storage.ErrNotFound)
+	}
+	var trace []policy.Step
+	if err := json.Unmarshal([]byte(text), &trace); err != nil {
+		return nil, fmt.Errorf("read the trace of user %s: %w", id, err)
+	}
+	return trace, nil
 }
 
 // FindUserName looks a user up by the prepared userName.
@@ -169,9 +188,9 @@ func (t *tx) putUser(ctx context.Context, u storage.User) (audit.Digest, error) 
 		}
 	}
 	digest := digestOf(userHistory, body)
-	_, err = t.do(ctx, "insert into user_history (user_id, version, participant, valid_from, body, digest) values (?, ?, ?, ?, ?, ?)",
+	t.add(userHistory, "user_id, version, participant, valid_from, body, digest",
 		u.ID, u.Version, u.Participant, instant(validFrom), body, digest.String())
-	return digest, err
+	return digest, nil
 }
 
 // put inserts version 1 of a row, or updates the row of the version before.
@@ -222,22 +241,15 @@ func (t *tx) putEmails(ctx context.Context, u storage.User) error {
 }
 
 // ClaimEmail takes an address unless an other holds it, and answers who does.
+// The update that changes nothing makes it wait for, lock and answer the row
+// that is there already.
 func (t *tx) ClaimEmail(ctx context.Context, emailKey, user string) (string, error) {
-	// The holder may give the address up between the two statements.
-	for range attempts {
-		if _, err := t.do(ctx, "insert into email_owner (email_key, user_id) values (?, ?) on conflict do nothing", emailKey, user); err != nil {
-			return "", fmt.Errorf("claim an address for %s: %w", user, err)
-		}
-		var holder string
-		found, err := t.get(ctx, &holder, "select user_id from email_owner o where email_key = ?"+t.lock("o"), emailKey)
-		if err != nil {
-			return "", fmt.Errorf("claim an address for %s: %w", user, err)
-		}
-		if found > 0 {
-			return holder, nil
-		}
+	var holder string
+	if _, err := t.get(ctx, &holder, `insert into email_owner (email_key, user_id) values (?, ?)
+	  on conflict (email_key) do update set user_id = email_owner.user_id returning user_id`, emailKey, user); err != nil {
+		return "", fmt.Errorf("claim an address for %s: %w", user, err)
 	}
-	return "", fmt.Errorf("claim an address for %s: %w", user, storage.ErrStale)
+	return holder, nil
 }
 
 // ReleaseEmail gives an address up if the user holds it.

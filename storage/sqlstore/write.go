@@ -66,6 +66,14 @@ func (s *Store) begun(in *sql.Tx) *tx {
 	return &tx{reader: reader{db: db, engine: s.engine, inside: true}, sql: in, now: s.now()}
 }
 
+// run is the deed and, when it ended well, the record of it.
+func (t *tx) run(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
+	if err := f(ctx, t); err != nil {
+		return err
+	}
+	return t.flush(ctx)
+}
+
 // waited is the answer to a caller whose turn did not come in time. When it was
 // a deadline that ended, the database is too busy.
 func waited(ctx context.Context) error {
@@ -103,7 +111,7 @@ func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *
 	// nothing.
 	defer in.Rollback() //nolint:errcheck // what made it necessary is the answer
 
-	if err := f(ctx, s.begun(in)); err != nil {
+	if err := s.begun(in).run(ctx, f); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,14 @@ func usersAreKept(h *house) {
 	want := fullUser()
 	h.keep(want)
 	want.ParticipantState = policy.ParticipantState{Type: "standard", Status: "active", Mode: "live", Version: 1}
+	trace, err := h.GetTrace(h.Context(), "mercy", want.ID)
+	if err != nil || !slices.Equal(trace, want.Decision.Trace) {
+		h.Errorf("trace %v, %v", trace, err)
+	}
+	if _, err := h.GetTrace(h.Context(), "north", want.ID); !errors.Is(err, storage.ErrNotFound) {
+		h.Errorf("another participant's trace: %v", err)
+	}
+	want.Decision.Trace = nil // read by itself only
 	check := func(what string, got storage.User, found bool, err error) {
 		h.Helper()
 		if err != nil || !found {

@@ -70,7 +70,8 @@ create table users (
   decided_at        timestamptz not null,
   valid_until       timestamptz,
   training_expires  timestamptz,
-  decision          jsonb not null,
+  decision          jsonb not null,  -- without its trace
+  trace             jsonb not null,
   healthix_username text collate "C" not null,
   clinical_alerts   text collate "C" not null,
   released_at       timestamptz,

@@ -70,7 +70,8 @@ create table users (
   decided_at        integer not null,
   valid_until       integer,
   training_expires  integer,
-  decision          text not null,
+  decision          text not null,  -- without its trace
+  trace             text not null,
   healthix_username text not null,
   clinical_alerts   text not null,
   released_at       integer,
