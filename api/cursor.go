@@ -8,10 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/healthix/healthix-scim/lifecycle"
-	"github.com/healthix/healthix-scim/storage"
 )
 
 // cursorSeal makes the cipher of cursors, with a key of its own.
@@ -31,15 +29,9 @@ func cursorSeal(root []byte) cipher.AEAD {
 	return seal
 }
 
-// place is where the next page begins.
-type place struct {
-	Created time.Time `json:"c"`
-	ID      string    `json:"i"`
-}
-
-// cursor writes a place so that only the same query can use it: a cursor
+// cursor writes a position so that only the same query can use it: a cursor
 // sealed for one participant or filter opens no other.
-func (s *server) cursor(query []byte, last place) (string, error) {
+func (s *server) cursor(query []byte, last any) (string, error) {
 	text, err := json.Marshal(last)
 	if err != nil {
 		return "", fmt.Errorf("write cursor: %w", err)
@@ -47,8 +39,8 @@ func (s *server) cursor(query []byte, last place) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(s.seal.Seal(nil, nil, text, query)), nil
 }
 
-// after reads a cursor; "" is the beginning.
-func (s *server) after(query []byte, cursor string) (*storage.After, error) {
+// after reads the position in a cursor; "" is the beginning.
+func after[P any](s *server, query []byte, cursor string) (*P, error) {
 	if cursor == "" {
 		return nil, nil
 	}
@@ -61,9 +53,9 @@ func (s *server) after(query []byte, cursor string) (*storage.After, error) {
 	if err != nil {
 		return nil, refused
 	}
-	var p place
-	if err := json.Unmarshal(text, &p); err != nil {
+	p := new(P)
+	if err := json.Unmarshal(text, p); err != nil {
 		return nil, refused
 	}
-	return &storage.After{Created: p.Created, ID: p.ID}, nil
+	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -166,25 +167,30 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 
 func TestCursorOpensOneQueryOnly(t *testing.T) {
 	s := &server{seal: cursorSeal([]byte("root"))}
-	last := storage.User{ID: "0198f0aa-0000-7000-8000-000000000002", Created: time.Date(2026, 3, 2, 12, 0, 0, 1000, time.UTC)}
-	text, err := s.cursor([]byte("mercy, pending"), place{Created: last.Created, ID: last.ID})
+	last := storage.User{ID: "0198f0aa-0000-7000-8000-000000000002", Created: time.Date(2026, 3, 2, 12, 0, 0, 1000, time.UTC)}.Position(storage.Query{})
+	text, err := s.cursor([]byte("mercy, pending"), last)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := s.after([]byte("mercy, pending"), text)
-	if err != nil || after.ID != last.ID || !after.Created.Equal(last.Created) {
-		t.Errorf("got %+v, %v", after, err)
+	open := func(s *server, query, text string) (*storage.Position, error) {
+		return after[storage.Position](s, []byte(query), text)
 	}
-	other := &server{seal: cursorSeal([]byte("another root"))}
-	for name, try := range map[string]func() (*storage.After, error){
-		"another query":  func() (*storage.After, error) { return s.after([]byte("general, pending"), text) },
-		"another server": func() (*storage.After, error) { return other.after([]byte("mercy, pending"), text) },
-		"changed":        func() (*storage.After, error) { return s.after([]byte("mercy, pending"), "A"+text[1:]) },
-		"no cursor":      func() (*storage.After, error) { return s.after([]byte("mercy, pending"), "100") },
-		"no base64":      func() (*storage.After, error) { return s.after([]byte("mercy, pending"), "%%%") },
+	got, err := open(s, "mercy, pending", text)
+	if err != nil || !reflect.DeepEqual(got, last) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for name, tc := range map[string]struct {
+		s           *server
+		query, text string
+	}{
+		"another query":  {s, "general, pending", text},
+		"another server": {&server{seal: cursorSeal([]byte("another root"))}, "mercy, pending", text},
+		"changed":        {s, "mercy, pending", "A" + text[1:]},
+		"no cursor":      {s, "mercy, pending", "100"},
+		"no base64":      {s, "mercy, pending", "%%%"},
 	} {
-		if after, err := try(); err == nil || lifecycle.AsFault(err).Attribute != "cursor" {
-			t.Errorf("%s: %+v, %v", name, after, err)
+		if got, err := open(tc.s, tc.query, tc.text); err == nil || lifecycle.AsFault(err).Attribute != "cursor" {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

@@ -71,12 +71,8 @@ func (s *server) listRequests(ctx context.Context, c *call, _ none) (page[reques
 	if err != nil {
 		return empty, fmt.Errorf("bind cursor: %w", err)
 	}
-	after, err := s.after(bound, c.query.Get("cursor"))
-	if err != nil {
+	if q.Before, err = after[storage.RequestPlace](s, bound, c.query.Get("cursor")); err != nil {
 		return empty, err
-	}
-	if after != nil {
-		q.Before = &storage.RequestPlace{At: after.Created, ID: after.ID}
 	}
 	q.Limit = limit + 1
 	rows, err := s.read.ListRequests(ctx, q)
@@ -86,7 +82,7 @@ func (s *server) listRequests(ctx context.Context, c *call, _ none) (page[reques
 	var answer page[requestView]
 	if len(rows) > limit {
 		rows = rows[:limit]
-		next, err := s.cursor(bound, place{Created: rows[limit-1].At, ID: rows[limit-1].ID})
+		next, err := s.cursor(bound, storage.RequestPlace{At: rows[limit-1].At, ID: rows[limit-1].ID})
 		if err != nil {
 			return empty, err
 		}

@@ -81,12 +81,12 @@ const walk = 500
 // that opened, or whose access came back there. Batches keep memory flat and other deeds moving; a second walk
 // promises nothing twice, for the jobs are keyed.
 func (s *Service) decideWaiting(ctx context.Context, participant string) error {
-	var after *storage.After
+	q := storage.Query{
+		Participant: participant, Limit: walk, Now: s.Now(),
+		Filter: storage.In{Field: storage.FieldStoredStatus, Values: []string{string(policy.StatusPending), string(policy.StatusReleased)}},
+	}
 	for {
-		users, _, err := s.store.ListUsers(ctx, storage.Query{
-			Participant: participant, After: after, Limit: walk, Now: s.Now(),
-			Filter: storage.In{Field: storage.FieldStoredStatus, Values: []string{string(policy.StatusPending), string(policy.StatusReleased)}},
-		})
+		users, _, err := s.store.ListUsers(ctx, q)
 		if err != nil {
 			return fmt.Errorf("who waits at %s: %w", participant, err)
 		}
@@ -104,8 +104,7 @@ func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 		if err != nil {
 			return err
 		}
-		last := users[len(users)-1]
-		after = &storage.After{Created: last.Created, ID: last.ID}
+		q.After = users[len(users)-1].Position(q)
 	}
 }
 

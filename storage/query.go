@@ -112,11 +112,13 @@ func (Element) filter() {}
 func (In) filter()      {}
 
 // Order is one sort key. Absent values come last ascending, first descending.
-// The id is always the last key, so that pages are stable.
+// The id is always the last key, in the direction of the one before, so that
+// pages are stable.
 type Order struct {
 	Field Field
 	// Path sorts by a value of the folded document instead of Field: primary
-	// element, else the first, of a multi-valued attribute.
+	// element, else the first, of a multi-valued attribute. Of a text the first
+	// MaxSortText characters count.
 	Path       []string
 	Descending bool
 }
@@ -128,15 +130,10 @@ type Query struct {
 	Filter      Filter // nil for all
 	Sort        []Order
 	Offset      int
-	Limit       int    // 0: no rows, only the total when Total is set; negative: no limit
-	After       *After // keyset: rows after this one in (created, id) order; excludes Offset and Sort
-	Total       bool   // count all matches
-	Deleted     bool   // deleted ones too
+	Limit       int       // 0: no rows, only the total when Total is set; negative: no limit
+	After       *Position // rows that stand after it; excludes Offset
+	Before      *Position // the nearest rows that stand before it; excludes Offset and After
+	Total       bool      // count all matches
+	Deleted     bool      // deleted ones too
 	Now         time.Time
-}
-
-// After is a keyset position in (created, id) order.
-type After struct {
-	Created time.Time
-	ID      string
 }

@@ -131,21 +131,19 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 // eachUser goes through people page by page, so that no page costs more than
 // the first.
 func eachUser(ctx context.Context, read storage.Reader, participant string, now time.Time, do func(storage.User)) error {
-	const page = 500
-	var after *storage.After
+	q := storage.Query{Participant: participant, Limit: 500, Now: now}
 	for {
-		users, _, err := read.ListUsers(ctx, storage.Query{Participant: participant, After: after, Limit: page, Now: now})
+		users, _, err := read.ListUsers(ctx, q)
 		if err != nil {
 			return fmt.Errorf("list users: %w", err)
 		}
 		for _, u := range users {
 			do(u)
 		}
-		if len(users) < page {
+		if len(users) < q.Limit {
 			return nil
 		}
-		last := users[len(users)-1]
-		after = &storage.After{Created: last.Created, ID: last.ID}
+		q.After = users[len(users)-1].Position(q)
 	}
 }
 

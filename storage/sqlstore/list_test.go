@@ -73,7 +73,11 @@ func TestPlans(t *testing.T) {
 	sqlite := openForQueries(t, "sqlite://"+filepath.Join(t.TempDir(), "healthix.db"))
 	keepMany(t, postgres, 4000)
 	keepMany(t, sqlite, 4000)
-	after := &storage.After{Created: manyCreated.Add(time.Minute), ID: "p0-100060"}
+	middle := storage.User{ID: "p0-102000", UserNameKey: "p0-102000@x.example", Created: manyCreated.Add(2000 * time.Second)}
+	byName := []storage.Order{{Field: storage.FieldUserName}}
+	byNameDown := []storage.Order{{Field: storage.FieldUserName, Descending: true}}
+	byCreatedDown := []storage.Order{{Field: storage.FieldCreated, Descending: true}}
+	at := func(sort []storage.Order) *storage.Position { return middle.Position(storage.Query{Sort: sort}) }
 	eq := func(path string, v any) storage.Filter {
 		return storage.Attr{Path: strings.Split(path, " "), Op: storage.OpEq, Value: v}
 	}
@@ -84,10 +88,16 @@ func TestPlans(t *testing.T) {
 		q                storage.Query
 		postgres, sqlite string // an index that serves, "" for none asked
 		sorts            bool
+		from             string // the key whose range of the index begins the page
 	}{
 		"first page":     {q: storage.Query{}, postgres: "users_created", sqlite: "users_created"},
-		"next page":      {q: storage.Query{After: after}, postgres: "users_created", sqlite: "users_created"},
-		"by userName":    {q: storage.Query{Sort: []storage.Order{{Field: storage.FieldUserName}}}, postgres: "users_user_name", sqlite: "users_user_name", sorts: true},
+		"next page":      {q: storage.Query{After: at(nil)}, postgres: "users_created", sqlite: "users_created", from: "created"},
+		"page before":    {q: storage.Query{Before: at(nil)}, postgres: "users_created", sqlite: "users_created", from: "created"},
+		"newest first":   {q: storage.Query{Sort: byCreatedDown, After: at(byCreatedDown)}, postgres: "users_created", sqlite: "users_created", from: "created"},
+		"by userName":    {q: storage.Query{Sort: byName}, postgres: "users_user_name", sqlite: "users_user_name"},
+		"next by name":   {q: storage.Query{Sort: byName, After: at(byName)}, postgres: "users_user_name", sqlite: "users_user_name", from: "user_name_key"},
+		"before by name": {q: storage.Query{Sort: byName, Before: at(byName)}, postgres: "users_user_name", sqlite: "users_user_name", from: "user_name_key"},
+		"down by name":   {q: storage.Query{Sort: byNameDown, After: at(byNameDown)}, postgres: "users_user_name", sqlite: "users_user_name", from: "user_name_key"},
 		"userName":       {q: storage.Query{Filter: field(storage.FieldUserName, storage.OpEq, "p0-100060@x.example")}, postgres: "users_user_name", sqlite: "users_user_name", sorts: true},
 		"userName sw":    {q: storage.Query{Filter: field(storage.FieldUserName, storage.OpSw, "p0-100060")}, postgres: "users_user_name", sqlite: "users_user_name", sorts: true},
 		"externalId":     {q: storage.Query{Filter: field(storage.FieldExternalID, storage.OpEq, "e60")}, postgres: "users_external_id", sorts: true},
@@ -102,7 +112,7 @@ func TestPlans(t *testing.T) {
 		tc.q.Participant, tc.q.Limit, tc.q.Now = "p0", 101, manyCreated
 		t.Run("PostgreSQL/"+name, func(t *testing.T) {
 			plan := explain(t, postgres, "explain ", tc.q)
-			if strings.Contains(plan, "Seq Scan on users") || !strings.Contains(plan, tc.postgres) || !tc.sorts && strings.Contains(plan, "Sort") {
+			if strings.Contains(plan, "Seq Scan on users") || !strings.Contains(plan, tc.postgres) || !tc.sorts && strings.Contains(plan, "Sort") || !strings.Contains(plan, tc.from) {
 				t.Errorf("plan\n%s", plan)
 			}
 		})

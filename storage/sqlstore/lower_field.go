@@ -32,17 +32,20 @@ type field struct {
 	rows  func(*lowering) statement
 	value string
 	first func(*lowering) statement // what a sort goes by (kind textsField)
+
+	always bool // never missing (kind momentField)
+	unique bool // among the undeleted of a participant (kind keyField)
 }
 
 var userResource = &resource{
 	name: "users", alias: "u", from: "users u join participant p on p.id = u.participant",
 	fields: map[storage.Field]field{
-		storage.FieldID:               {kind: keyField, sql: "u.id"},
+		storage.FieldID:               {kind: keyField, sql: "u.id", unique: true},
 		storage.FieldExternalID:       {kind: textField, sql: "u.external_id"},
-		storage.FieldCreated:          {kind: momentField, sql: "u.created"},
-		storage.FieldLastModified:     {kind: momentField, sql: "u.modified"},
+		storage.FieldCreated:          {kind: momentField, sql: "u.created", always: true},
+		storage.FieldLastModified:     {kind: momentField, sql: "u.modified", always: true},
 		storage.FieldDisplayName:      {kind: textField, sql: "u.display_name_key"},
-		storage.FieldUserName:         {kind: keyField, sql: "u.user_name_key"},
+		storage.FieldUserName:         {kind: keyField, sql: "u.user_name_key", unique: true},
 		storage.FieldEmail:            {kind: addressField},
 		storage.FieldFamilyName:       {kind: textField, sql: "u.family_name_key"},
 		storage.FieldGivenName:        {kind: textField, sql: "u.given_name_key"},
@@ -73,11 +76,11 @@ var userResource = &resource{
 var groupResource = &resource{
 	name: "groups", alias: "g", from: "groups g",
 	fields: map[storage.Field]field{
-		storage.FieldID:           {kind: keyField, sql: "g.id"},
+		storage.FieldID:           {kind: keyField, sql: "g.id", unique: true},
 		storage.FieldExternalID:   {kind: textField, sql: "g.external_id"},
-		storage.FieldCreated:      {kind: momentField, sql: "g.created"},
-		storage.FieldLastModified: {kind: momentField, sql: "g.modified"},
-		storage.FieldDisplayName:  {kind: textField, sql: "g.display_name_key"},
+		storage.FieldCreated:      {kind: momentField, sql: "g.created", always: true},
+		storage.FieldLastModified: {kind: momentField, sql: "g.modified", always: true},
+		storage.FieldDisplayName:  {kind: keyField, sql: "g.display_name_key"},
 		storage.FieldMember:       {kind: textsField, rows: (*lowering).members, value: "m.member_id"},
 	},
 }

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,15 +29,15 @@ func testOrder(t *testing.T, s storage.Store) {
 		order storage.Order
 		want  string
 	}{
-		{storage.Order{Field: storage.FieldTitle}, "a e c d b"}, // bytes of the folded: b b z ä, the missing last
-		{storage.Order{Field: storage.FieldTitle, Descending: true}, "b d c a e"},
+		{storage.Order{Field: storage.FieldTitle}, "a e c d b"},                   // bytes of the folded: b b z ä, the missing last
+		{storage.Order{Field: storage.FieldTitle, Descending: true}, "b d c e a"}, // ties the other way, too
 		{storage.Order{Path: []string{"nickname"}}, "a e c b d"},
-		{storage.Order{Path: []string{"nickname"}, Descending: true}, "b d c e a"},
+		{storage.Order{Path: []string{"nickname"}, Descending: true}, "d b c e a"},
 		{storage.Order{Path: []string{"emails", "value"}}, "b a e c d"}, // d's first has no value
 		{storage.Order{Field: storage.FieldEmail}, "b a e c d"},
-		{storage.Order{Path: []string{"emails", "value"}, Descending: true}, "c d e a b"},
+		{storage.Order{Path: []string{"emails", "value"}, Descending: true}, "d c e a b"},
 		{storage.Order{Field: storage.FieldActive}, "a b c d e"},
-		{storage.Order{Field: storage.FieldReleasedAt, Descending: true}, "a b c d e"},
+		{storage.Order{Field: storage.FieldReleasedAt, Descending: true}, "e d c b a"},
 		{storage.Order{Field: storage.FieldID, Descending: true}, "e d c b a"},
 	} {
 		got, _, err := userIDs(t, s, storage.Query{Participant: openParticipant.ID, Sort: []storage.Order{tc.order}, Limit: -1, Now: queryNow})
@@ -62,9 +63,9 @@ func testPages(t *testing.T, s storage.Store) {
 	}
 
 	var walked []string
-	var after *storage.After
+	q := storage.Query{Participant: openParticipant.ID, Limit: 4, Total: true}
 	for page := 0; ; page++ {
-		users, total, err := s.ListUsers(t.Context(), storage.Query{Participant: openParticipant.ID, After: after, Limit: 4, Total: true})
+		users, total, err := s.ListUsers(t.Context(), q)
 		if err != nil {
 			t.Fatalf("page %d: %v", page, err)
 		}
@@ -77,8 +78,7 @@ func testPages(t *testing.T, s storage.Store) {
 		for _, u := range users {
 			walked = append(walked, u.ID)
 		}
-		last := users[len(users)-1]
-		after = &storage.After{Created: last.Created, ID: last.ID}
+		q.After = users[len(users)-1].Position(q)
 		early := newUser(openParticipant, fmt.Sprintf("early%d", page), `{}`)
 		early.Created = queryNow.Add(-time.Hour)
 		(&population{users: []storage.User{early}}).keep(t, s)
@@ -177,7 +177,7 @@ func testIsolation(t *testing.T, s storage.Store) {
 	}
 	for _, q := range []storage.Query{
 		{Participant: "here", Filter: field(storage.FieldGroup, storage.OpEq, "group-there")},
-		{Participant: "here", After: &storage.After{}, Filter: storage.In{Field: storage.FieldID, Values: []string{"user-there"}}},
+		{Participant: "here", After: &storage.Position{Keys: []any{time.Time{}}}, Filter: storage.In{Field: storage.FieldID, Values: []string{"user-there"}}},
 	} {
 		q.Limit = -1
 		if got, _, err := userIDs(t, s, q); err != nil || len(got) > 0 {
@@ -259,8 +259,20 @@ func testRefusedQueries(t *testing.T, s storage.Store) {
 		{Sort: []storage.Order{{Path: []string{`a", (select 1)`}}}},
 		{Sort: []storage.Order{{}}},
 		{Sort: []storage.Order{{Field: "id desc; drop table users"}}},
-		{Sort: []storage.Order{{Field: storage.FieldID}}, After: &storage.After{}},
-		{Offset: 1, After: &storage.After{}},
+		{Offset: 1, After: &storage.Position{Keys: []any{queryNow}, ID: "ana"}},
+		{Offset: 1, Before: &storage.Position{Keys: []any{queryNow}, ID: "ana"}},
+		{After: &storage.Position{Keys: []any{queryNow}, ID: "ana"}, Before: &storage.Position{Keys: []any{queryNow}, ID: "bob"}},
+		{After: &storage.Position{}},
+		{After: &storage.Position{Keys: []any{"ana"}, ID: "ana"}},
+		{After: &storage.Position{Keys: []any{nil}, ID: "ana"}},
+		{After: &storage.Position{Keys: []any{queryNow, queryNow}, ID: "ana"}},
+		{After: &storage.Position{Keys: []any{queryNow}, ID: "a\x00"}},
+		{Sort: []storage.Order{{Field: storage.FieldUserName}}, After: &storage.Position{Keys: []any{queryNow}, ID: "ana"}},
+		{Sort: []storage.Order{{Field: storage.FieldUserName}}, Before: &storage.Position{Keys: []any{nil}, ID: "ana"}},
+		{Sort: []storage.Order{{Field: storage.FieldActive}}, After: &storage.Position{Keys: []any{"true"}, ID: "ana"}},
+		{Sort: []storage.Order{{Field: storage.FieldPolicyVersion}}, After: &storage.Position{Keys: []any{json.Number("1.5")}, ID: "ana"}},
+		{Sort: []storage.Order{{Field: storage.FieldTitle}}, After: &storage.Position{Keys: []any{"a\xff"}, ID: "ana"}},
+		{Sort: []storage.Order{{Path: []string{"nickname"}}}, After: &storage.Position{Keys: []any{[]any{}}, ID: "ana"}},
 	} {
 		q.Participant, q.Limit = openParticipant.ID, -1
 		if got, _, err := userIDs(t, s, q); err == nil {

@@ -93,25 +93,36 @@ func randomQuery(r *rapid.T, w world) storage.Query {
 	if rapid.IntRange(0, 9).Draw(r, "filtered") > 0 {
 		q.Filter = randomFilter(r, w, rapid.IntRange(0, 3).Draw(r, "depth"))
 	}
-	switch rapid.IntRange(0, 3).Draw(r, "page") {
-	case 0:
-		from := rapid.SampledFrom(w.records).Draw(r, "after")
-		q.After = &storage.After{Created: from.created, ID: from.id}
-	case 1:
-		q.Offset = rapid.IntRange(0, 30).Draw(r, "offset")
-		fallthrough
-	default:
-		for range rapid.IntRange(0, 2).Draw(r, "sort keys") {
-			o := storage.Order{Descending: rapid.Bool().Draw(r, "descending")}
-			if rapid.Bool().Draw(r, "by path") {
-				o.Path = rapid.SampledFrom(sortPaths).Draw(r, "sort path")
-			} else {
-				o.Field = rapid.SampledFrom(fieldsOf(w.users, true)).Draw(r, "sort field")
-			}
-			q.Sort = append(q.Sort, o)
+	for range rapid.IntRange(0, 2).Draw(r, "sort keys") {
+		o := storage.Order{Descending: rapid.Bool().Draw(r, "descending")}
+		if rapid.Bool().Draw(r, "by path") {
+			o.Path = rapid.SampledFrom(sortPaths).Draw(r, "sort path")
+		} else {
+			o.Field = rapid.SampledFrom(fieldsOf(w.users, true)).Draw(r, "sort field")
 		}
+		q.Sort = append(q.Sort, o)
+	}
+	switch rapid.IntRange(0, 4).Draw(r, "page") {
+	case 0:
+		q.After = randomPosition(r, w, q)
+	case 1:
+		q.Before = randomPosition(r, w, q)
+	case 2:
+		q.Offset = rapid.IntRange(0, 30).Draw(r, "offset")
 	}
 	return q
+}
+
+// randomPosition is where a row stands, or where one once stood.
+func randomPosition(r *rapid.T, w world, q storage.Query) *storage.Position {
+	p := storage.Position(rapid.SampledFrom(w.records).Draw(r, "at").position(q))
+	if rapid.IntRange(0, 3).Draw(r, "gone") == 0 {
+		p.ID += pick(r, "id", "", "x", "\U0010FFFF")
+		for i, o := range q.Orders() {
+			p.Keys[i] = rapid.SampledFrom(w.records).Draw(r, "key").key(o)
+		}
+	}
+	return &p
 }
 
 var (

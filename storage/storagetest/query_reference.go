@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,6 @@ import (
 // record is a user or a group as queries see it at an instant.
 type record struct {
 	id, participant string
-	created         time.Time
 	deleted         bool
 	fold            any
 	fields          map[storage.Field][]any // values that are not missing
@@ -60,7 +60,7 @@ func recordOfUser(u storage.User, groups []string, now time.Time) record {
 		}
 	}
 	return record{
-		id: u.ID, participant: u.Participant, created: u.Created, deleted: u.Deleted != nil, fold: fold,
+		id: u.ID, participant: u.Participant, deleted: u.Deleted != nil, fold: fold,
 		fields: map[storage.Field][]any{
 			storage.FieldID:               texts(u.ID),
 			storage.FieldExternalID:       texts(u.ExternalID),
@@ -102,7 +102,7 @@ func recordOfGroup(g storage.Group, members []storage.Member) record {
 		ids = append(ids, m.ID)
 	}
 	return record{
-		id: g.ID, participant: g.Participant, created: g.Created, deleted: g.Deleted != nil, fold: unfold(g.Fold),
+		id: g.ID, participant: g.Participant, deleted: g.Deleted != nil, fold: unfold(g.Fold),
 		fields: map[storage.Field][]any{
 			storage.FieldID:           texts(g.ID),
 			storage.FieldExternalID:   texts(g.ExternalID),
@@ -226,36 +226,49 @@ func answer(records []record, q storage.Query) (page []string, total int) {
 			found = append(found, r)
 		}
 	}
-	sort := q.Sort
-	if len(sort) == 0 {
-		sort = []storage.Order{{Field: storage.FieldCreated}}
-	}
-	slices.SortFunc(found, func(a, b record) int {
-		for _, o := range sort {
-			c := compareKeys(a.key(o), b.key(o))
-			if o.Descending {
-				c = -c
-			}
-			if c != 0 {
-				return c
-			}
-		}
-		return strings.Compare(a.id, b.id)
-	})
 	total = len(found)
-	for i, r := range found {
-		if q.After != nil {
-			if c := r.created.Compare(q.After.Created); c < 0 || c == 0 && r.id <= q.After.ID {
-				continue
-			}
-		} else if i < q.Offset {
-			continue
+	slices.SortFunc(found, func(a, b record) int { return a.position(q).compare(b.position(q), q) })
+	if q.After != nil {
+		found = slices.DeleteFunc(found, func(r record) bool { return r.position(q).compare(place(*q.After), q) <= 0 })
+	}
+	if q.Before != nil {
+		found = slices.DeleteFunc(found, func(r record) bool { return r.position(q).compare(place(*q.Before), q) >= 0 })
+		if q.Limit >= 0 {
+			found = found[max(len(found)-q.Limit, 0):]
 		}
-		if q.Limit < 0 || len(page) < q.Limit {
-			page = append(page, r.id)
-		}
+	}
+	found = found[min(q.Offset, len(found)):]
+	if q.Limit >= 0 {
+		found = found[:min(q.Limit, len(found))]
+	}
+	for _, r := range found {
+		page = append(page, r.id)
 	}
 	return page, total
+}
+
+// place is a position that compares in plain Go.
+type place storage.Position
+
+func (r record) position(q storage.Query) place {
+	p := place{ID: r.id}
+	for _, o := range q.Orders() {
+		p.Keys = append(p.Keys, r.key(o))
+	}
+	return p
+}
+
+func (p place) compare(other place, q storage.Query) int {
+	sign := 1
+	for i, o := range q.Orders() {
+		if sign = 1; o.Descending {
+			sign = -1
+		}
+		if c := sign * compareKeys(p.Keys[i], other.Keys[i]); c != 0 {
+			return c
+		}
+	}
+	return sign * strings.Compare(p.ID, other.ID)
 }
 
 // key is what a record is sorted by, nil when it is missing.
@@ -267,6 +280,9 @@ func (r record) key(o storage.Order) any {
 		return scalarAt(r.fold, o.Path)
 	case len(r.fields[o.Field]) == 0:
 		return nil
+	}
+	if n, ok := r.fields[o.Field][0].(int64); ok {
+		return json.Number(strconv.FormatInt(n, 10))
 	}
 	return r.fields[o.Field][0]
 }
