@@ -34,14 +34,6 @@ func (g Group) Position(q Query) *Position {
 	return position(q, g.ID, g.Fold, g.sortKey)
 }
 
-// Orders are the query's sort keys, without the id.
-func (q Query) Orders() []Order {
-	if len(q.Sort) == 0 {
-		return []Order{{Field: FieldCreated}}
-	}
-	return q.Sort
-}
-
 func position(q Query, id string, fold json.RawMessage, key func(Field) any) *Position {
 	p := &Position{ID: id}
 	for _, o := range q.Orders() {

@@ -1,6 +1,9 @@
 package storage
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Field names a typed column (or a joined value) that a query may use. The set
 // is closed; everything else of a resource is reached through Attr.
@@ -132,8 +135,25 @@ type Query struct {
 	Offset      int
 	Limit       int       // 0: no rows, only the total when Total is set; negative: no limit
 	After       *Position // rows that stand after it; excludes Offset
-	Before      *Position // the nearest rows that stand before it; excludes Offset and After
 	Total       bool      // count all matches
 	Deleted     bool      // deleted ones too
 	Now         time.Time
+}
+
+// Orders are the query's sort keys, without the id.
+func (q Query) Orders() []Order {
+	if len(q.Sort) == 0 {
+		return []Order{{Field: FieldCreated}}
+	}
+	return q.Sort
+}
+
+// Reversed asks for the same in the opposite order: after a position, what
+// stands before it, the nearest first.
+func (q Query) Reversed() Query {
+	q.Sort = slices.Clone(q.Orders())
+	for i := range q.Sort {
+		q.Sort[i].Descending = !q.Sort[i].Descending
+	}
+	return q
 }

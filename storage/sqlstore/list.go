@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/healthix/healthix-scim/storage"
@@ -31,23 +30,19 @@ func list[T any](ctx context.Context, r reader, of *resource, q storage.Query, r
 			return nil, 0, fmt.Errorf("list %s: %w", of.name, err)
 		}
 	}
-	if q.Before != nil { // they were read backwards from there
-		slices.Reverse(rows)
-	}
 	if !q.Total {
 		return rows, 0, nil
 	}
 	// A page that is not full, and not beyond the end, tells the total itself.
-	placed := q.After != nil || q.Before != nil
 	seen := max(q.Offset, 0) + len(rows)
-	if full := q.Limit >= 0 && len(rows) >= q.Limit; !full && !placed && (len(rows) > 0 || q.Offset <= 0) {
+	if full := q.Limit >= 0 && len(rows) >= q.Limit; !full && q.After == nil && (len(rows) > 0 || q.Offset <= 0) {
 		return rows, seen, nil
 	}
 	var total int
 	if _, err := r.get(ctx, &total, "select count(*) from "+of.from+" "+where.sql, where.args...); err != nil {
 		return nil, 0, fmt.Errorf("count %s: %w", of.name, err)
 	}
-	if len(rows) > 0 && !placed {
+	if len(rows) > 0 && q.After == nil {
 		total = max(total, seen) // rows that were removed between the two statements
 	}
 	return rows, total, nil
@@ -56,8 +51,8 @@ func list[T any](ctx context.Context, r reader, of *resource, q storage.Query, r
 // lowerQuery writes what follows "from": the condition on all matches, and the
 // condition, order and bounds of the page.
 func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement, err error) {
-	if q.After != nil && q.Before != nil || (q.After != nil || q.Before != nil) && q.Offset != 0 {
-		return where, page, errors.New("a page begins at one place: after a row, before a row, or at an offset")
+	if q.After != nil && q.Offset != 0 {
+		return where, page, errors.New("a page begins after a row or at an offset")
 	}
 	l := &lowering{engine: e, resource: of, participant: q.Participant, now: q.Now, deleted: q.Deleted}
 	l.few = l.postgres() && few(q.Filter)
@@ -81,7 +76,7 @@ func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement,
 	if err != nil {
 		return where, page, err
 	}
-	if q.After != nil || q.Before != nil {
+	if q.After != nil {
 		l.write(" and ")
 		l.beyond(keys)
 	}

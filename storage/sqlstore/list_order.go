@@ -14,7 +14,7 @@ import (
 type sortKey struct {
 	expression statement // NULL when absent, which mayBe says
 	mayBe      bool
-	falls      bool // in the direction that the rows are read in
+	falls      bool
 	// evade is added where rows are ordered, and an index must not serve.
 	evade string
 	at    any // its value at the position that the page begins at
@@ -23,27 +23,22 @@ type sortKey struct {
 var errPosition = errors.New("the position does not fit the order of the query")
 
 // sortKeys are a query's keys, the id the last, with their values where the page
-// begins. A page that ends before a row is read backwards from there.
+// begins.
 func (l *lowering) sortKeys(q storage.Query) ([]sortKey, error) {
-	position, backwards := q.After, q.Before != nil
-	if backwards {
-		position = q.Before
-	}
-	orders := q.Orders()
+	orders, position := q.Orders(), q.After
 	if position == nil {
 		position = &storage.Position{Keys: make([]any, len(orders))}
 	} else if len(position.Keys) != len(orders) || checkText(position.ID) != nil {
 		return nil, errPosition
 	}
-	begins := q.After != nil || q.Before != nil
 	var keys []sortKey
 	for i, o := range orders {
-		key, err := l.sortKey(o, position.Keys[i], begins)
+		key, err := l.sortKey(o, position.Keys[i], q.After != nil)
 		if err != nil {
 			return nil, err
 		}
 		for _, k := range key {
-			k.falls = o.Descending != backwards
+			k.falls = o.Descending
 			keys = append(keys, k)
 		}
 		if l.resource.fields[o.Field].unique && q.Participant != "" && !q.Deleted {

@@ -102,12 +102,10 @@ func randomQuery(r *rapid.T, w world) storage.Query {
 		}
 		q.Sort = append(q.Sort, o)
 	}
-	switch rapid.IntRange(0, 4).Draw(r, "page") {
+	switch rapid.IntRange(0, 2).Draw(r, "page") {
 	case 0:
 		q.After = randomPosition(r, w, q)
 	case 1:
-		q.Before = randomPosition(r, w, q)
-	case 2:
 		q.Offset = rapid.IntRange(0, 30).Draw(r, "offset")
 	}
 	return q

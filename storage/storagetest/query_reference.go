@@ -231,12 +231,6 @@ func answer(records []record, q storage.Query) (page []string, total int) {
 	if q.After != nil {
 		found = slices.DeleteFunc(found, func(r record) bool { return r.position(q).compare(place(*q.After), q) <= 0 })
 	}
-	if q.Before != nil {
-		found = slices.DeleteFunc(found, func(r record) bool { return r.position(q).compare(place(*q.Before), q) >= 0 })
-		if q.Limit >= 0 {
-			found = found[max(len(found)-q.Limit, 0):]
-		}
-	}
 	found = found[min(q.Offset, len(found)):]
 	if q.Limit >= 0 {
 		found = found[:min(q.Limit, len(found))]
