@@ -221,7 +221,7 @@ func MemberIDs(v any, reading *dialect.Reading) ([]string, error) {
 	for _, e := range list {
 		id, _ := e.(map[string]any)["value"].(string)
 		if id == "" {
-			return nil, protocol.Errorf(protocol.InvalidValue, "members.value", "a member has no value; send the id of a user or group")
+			return nil, protocol.Errorf(protocol.InvalidValue, "members.value", "members.value is missing; send the id of a user or group")
 		}
 		ids = append(ids, id)
 	}
