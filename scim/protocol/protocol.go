@@ -30,6 +30,11 @@ const (
 	NoTarget      Type = "noTarget"
 	InvalidValue  Type = "invalidValue"
 	InvalidVers   Type = "invalidVers"
+
+	// Of RFC 9865 §2.1.
+	InvalidCursor Type = "invalidCursor"
+	ExpiredCursor Type = "expiredCursor"
+	InvalidCount  Type = "invalidCount"
 )
 
 func (t Type) Error() string { return string(t) }
