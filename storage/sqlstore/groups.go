@@ -1,8 +1,11 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/storage"
@@ -53,43 +56,79 @@ func (r reader) CountMembers(ctx context.Context, group string) (int, error) {
 	return n, nil
 }
 
-// ListMemberships answers the groups of each user, direct and indirect. A
-// group that holds the user both ways is direct.
+// holding is a group that holds a member directly.
+type holding struct {
+	MemberID       string
+	GroupID        string
+	DisplayName    string
+	DisplayNameKey string
+}
+
+// ListMemberships answers the groups that hold each of the users. Level by
+// level, not as one recursive query: planning one cost PostgreSQL ten times what
+// the look-up of somebody without groups costs, at every read of a user.
 func (r reader) ListMemberships(ctx context.Context, participant string, users []string) (map[string][]storage.Membership, error) {
 	memberships := map[string][]storage.Membership{}
-	if len(users) == 0 {
-		return memberships, nil
+	holders := map[string][]holding{} // by member: users, then groups; each looked up once
+	for level := users; len(level) > 0; {
+		found, err := r.holdings(ctx, participant, level)
+		if err != nil {
+			return nil, fmt.Errorf("groups of users: %w", err)
+		}
+		level = nil
+		for _, h := range found {
+			holders[h.MemberID] = append(holders[h.MemberID], h)
+		}
+		for _, h := range found {
+			if _, known := holders[h.GroupID]; !known {
+				holders[h.GroupID] = []holding{}
+				level = append(level, h.GroupID)
+			}
+		}
 	}
-	among, ids := r.anyOf("m.member_id", users)
-	narrow, args := here(participant, "g.participant")
-	var rows []struct {
-		UserID      string
-		GroupID     string
-		DisplayName string
-		Indirect    int
-	}
-	// union, not union all: what was reached once is not walked again, so
-	// groups that hold each other end.
-	if _, err := r.get(ctx, &rows, `with recursive held (user_id, group_id, indirect) as (
-	    select m.member_id, m.group_id, 0 from group_member m
-	      join groups g on g.id = m.group_id and g.deleted is null where `+among+narrow+`
-	    union
-	    select h.user_id, m.group_id, 1 from held h
-	      join group_member m on m.member_id = h.group_id
-	      join groups g on g.id = m.group_id and g.deleted is null
-	  )
-	  select h.user_id, h.group_id, g.display_name, min(h.indirect) as indirect
-	  from held h join groups g on g.id = h.group_id
-	  group by h.user_id, h.group_id, g.display_name, g.display_name_key
-	  order by h.user_id, g.display_name_key, h.group_id`, append([]any{ids}, args...)...); err != nil {
-		return nil, fmt.Errorf("groups of users: %w", err)
-	}
-	for _, row := range rows {
-		memberships[row.UserID] = append(memberships[row.UserID], storage.Membership{
-			GroupID: row.GroupID, Display: row.DisplayName, Indirect: row.Indirect > 0,
-		})
+	for _, user := range users {
+		if held := reach(holders, user); len(held) > 0 {
+			memberships[user] = held
+		}
 	}
 	return memberships, nil
+}
+
+func (r reader) holdings(ctx context.Context, participant string, members []string) ([]holding, error) {
+	among, ids := r.anyOf("m.member_id", members)
+	narrow, args := here(participant, "g.participant")
+	var rows []holding
+	_, err := r.get(ctx, &rows, "select m.member_id, g.id as group_id, g.display_name, g.display_name_key from group_member m join groups g on g.id = m.group_id where "+
+		among+" and g.deleted is null"+narrow, append([]any{ids}, args...)...)
+	return rows, err
+}
+
+// reach walks from a user to all groups that hold it, through groups that hold
+// each other too, in the order of their names.
+func reach(holders map[string][]holding, user string) []storage.Membership {
+	type seen struct {
+		holding
+		indirect bool
+	}
+	var all []seen
+	reached := map[string]bool{}
+	for next := []string{user}; len(next) > 0; next = next[1:] {
+		for _, h := range holders[next[0]] {
+			if !reached[h.GroupID] {
+				reached[h.GroupID] = true
+				all = append(all, seen{h, next[0] != user})
+				next = append(next, h.GroupID)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b seen) int {
+		return cmp.Or(strings.Compare(a.DisplayNameKey, b.DisplayNameKey), strings.Compare(a.GroupID, b.GroupID))
+	})
+	memberships := make([]storage.Membership, len(all))
+	for i, s := range all {
+		memberships[i] = storage.Membership{GroupID: s.GroupID, Display: s.DisplayName, Indirect: s.indirect}
+	}
+	return memberships
 }
 
 // FindMembers says which ids are live users or groups of the participant.

@@ -15,7 +15,7 @@ import (
 )
 
 // attempts is how often Write runs a function that meets others.
-const attempts = 5
+const attempts = 8
 
 // Write runs f in one transaction; see storage.Store. Once f has ended well the
 // caller learns how the commit ended, even when its context ends meanwhile.
@@ -34,7 +34,7 @@ func (s *Store) write(ctx context.Context, f func(ctx context.Context, t *tx) er
 			return err
 		}
 		// The others need a moment, and not all of them the same one.
-		pause := time.Duration(attempt) * time.Millisecond
+		pause := time.Millisecond << (attempt - 1)
 		select {
 		case <-time.After(pause + rand.N(pause)): //nolint:gosec // spreads waits, keeps no secret
 		case <-ctx.Done():
