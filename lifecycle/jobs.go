@@ -110,26 +110,29 @@ func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 
 // Sweep records what expired since it last looked and tells those concerned.
 // Expiry itself holds at its instant without it (product rule 5). It answers
-// how many users it decided again.
+// how many users it decided again; one who cannot be decided stops nobody else.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
-	swept := map[string]bool{}
+	seen := map[string]bool{}
+	decided, failures := 0, error(nil)
 	for {
 		users, err := s.store.ListExpired(ctx, s.Now(), walk)
 		if err != nil {
-			return len(swept), fmt.Errorf("who expired: %w", err)
+			return decided, errors.Join(failures, fmt.Errorf("who expired: %w", err))
 		}
 		moved := false
 		for _, u := range users {
-			if swept[u.ID] {
+			if seen[u.ID] {
 				continue
 			}
+			seen[u.ID], moved = true, true
 			if err := s.decideAgain(ctx, u.ID); err != nil {
-				return len(swept), fmt.Errorf("sweep %s: %w", u.ID, err)
+				failures = errors.Join(failures, fmt.Errorf("sweep %s: %w", u.ID, err))
+				continue
 			}
-			swept[u.ID], moved = true, true
+			decided++
 		}
-		if !moved {
-			return len(swept), nil
+		if !moved || ctx.Err() != nil {
+			return decided, failures
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 			if err != nil {
 				return fmt.Errorf("lock user %s: %w", back, err)
 			}
+			if locked.Active || locked.Deleted != nil { // since it was looked up
+				return fmt.Errorf("user %s: %w", back, storage.ErrStale)
+			}
 			if on, err = readDossier(ctx, tx, back); err != nil {
 				return err
 			}
