@@ -77,6 +77,7 @@ type Options struct {
 	Version        string         // of the program, for /openapi.json
 	TrustedProxies []netip.Prefix // only they may set Forwarded and X-Forwarded-For
 	RateLimit      Rate           // of a participant without a setting of its own
+	Nodes          func() int     // servers that share the limits of rate; nil: this one alone
 	PortalStandIn  bool           // serve /portal/activate
 	Requests       *RequestLog    // nil: SCIM requests leave no row
 	Metrics        *Metrics       // nil: a new one

@@ -28,6 +28,16 @@ func (r Rate) orDefault() Rate {
 	return r
 }
 
+// share is one server's part of a rate that n servers hold together: requests
+// are spread over them well enough, and none asks another before it answers.
+func (r Rate) share(n int) Rate {
+	if r.Off || n < 2 {
+		return r
+	}
+	r = r.orDefault()
+	return Rate{PerSecond: r.PerSecond / float64(n), Burst: max(1, r.Burst/n)}
+}
+
 // ParseRate reads "200/1000", "off", or "" for the default.
 func ParseRate(text string) (Rate, error) {
 	switch text {

@@ -118,9 +118,17 @@ func (s *server) rateOf(p storage.Participant) Rate {
 	return own
 }
 
+// nodes is how many servers share the limits of rate.
+func (s *server) nodes() int {
+	if s.Nodes == nil {
+		return 1
+	}
+	return max(1, s.Nodes())
+}
+
 // pace takes one request from a bucket or answers 429 with the time to wait.
 func (s *server) pace(h http.Header, l *limiter, key string, r Rate) error {
-	wait, ok := l.allow(key, r)
+	wait, ok := l.allow(key, r.share(s.nodes()))
 	if ok {
 		return nil
 	}

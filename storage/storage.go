@@ -53,6 +53,10 @@ type Store interface {
 	// answers how many.
 	DeleteRequests(ctx context.Context, before time.Time, limit int) (int, error)
 
+	// Beat is a server's sign of life. It answers how many servers gave one in
+	// the last 15 seconds, this one included.
+	Beat(ctx context.Context, node string) (alive int, err error)
+
 	// RetryJob makes a job available now.
 	RetryJob(ctx context.Context, id int64) error
 

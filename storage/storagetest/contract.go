@@ -24,6 +24,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	t.Helper()
 	for name, test := range map[string]func(h *house){
+		"NodesAreCounted":     nodesAreCounted,
 		"Instance":            instanceIsFixed,
 		"Participants":        participantsAreKept,
 		"Users":               usersAreKept,
