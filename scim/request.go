@@ -86,6 +86,7 @@ type query struct {
 	filter               *string
 	sortBy, sortOrder    string
 	start, count         int
+	cursor               *string // "" is the first page (RFC 9865 §2)
 }
 
 // parameters reads the URL's parameters. net/http would drop pairs that cannot
@@ -111,19 +112,31 @@ func (x *exchange) queryOfURL() (query, error) {
 		text := values.Get("filter")
 		q.filter = &text
 	}
-	if q.start, err = integer("startIndex", values.Get("startIndex"), 1); err != nil {
-		return q, err
+	if values.Has("cursor") {
+		text := values.Get("cursor")
+		q.cursor = &text
 	}
-	q.count, err = integer("count", values.Get("count"), discovery.DefaultPage)
-	return q.bounded(), err
+	return q.paged(values.Get("startIndex"), values.Get("count"))
 }
 
-// bounded keeps to RFC 7644 §3.4.2.4: counting begins at 1, a negative count
-// means none.
-func (q query) bounded() query {
+// paged reads which page is wanted. Counting begins at 1, and a negative count
+// means none (RFC 7644 §3.4.2.4).
+func (q query) paged(start, count string) (query, error) {
+	wrong := protocol.InvalidValue
+	if q.cursor != nil {
+		wrong = protocol.InvalidCount // RFC 9865 §2.1
+		if start != "" {
+			return q, protocol.Errorf(protocol.InvalidValue, "startIndex", "startIndex and cursor are two ways of paging; send one of them")
+		}
+	}
+	var err error
+	if q.start, err = integer("startIndex", start, 1, protocol.InvalidValue); err != nil {
+		return q, err
+	}
+	q.count, err = integer("count", count, discovery.DefaultPage, wrong)
 	q.start = max(q.start, 1)
 	q.count = min(max(q.count, 0), discovery.MaxPage)
-	return q
+	return q, err
 }
 
 func names(values []string) []string {
@@ -138,7 +151,7 @@ func names(values []string) []string {
 	return out
 }
 
-func integer(name, text string, unset int) (int, error) {
+func integer(name, text string, unset int, wrong protocol.Type) (int, error) {
 	if text == "" {
 		return unset, nil
 	}
@@ -147,14 +160,14 @@ func integer(name, text string, unset int) (int, error) {
 		return int(n), nil // the nearest there is: no page lies beyond
 	}
 	if err != nil {
-		return 0, protocol.Errorf(protocol.InvalidValue, name, "%s is %s; send an integer", name, protocol.Quote(text))
+		return 0, protocol.Errorf(wrong, name, "%s is %s; send an integer", name, protocol.Quote(text))
 	}
 	return int(n), nil
 }
 
 // queryOfBody reads a SearchRequest (RFC 7644 §3.4.3).
 func (x *exchange) queryOfBody() (query, error) {
-	q := query{start: 1, count: discovery.DefaultPage}
+	var q query
 	o, err := x.body(maxResource)
 	if err != nil {
 		return q, err
@@ -164,18 +177,26 @@ func (x *exchange) queryOfBody() (query, error) {
 	if !containsFold(urns, protocol.MessageSearch) && !x.reading.Allow(dialect.SchemasMissing) {
 		return q, protocol.Errorf(protocol.InvalidSyntax, "schemas", "schemas does not list %s; add it", protocol.MessageSearch)
 	}
+	var start, count string
 	for _, m := range o {
-		if err := q.set(m); err != nil {
-			return q, err
+		if m.Value == nil {
+			continue
+		}
+		switch strings.ToLower(m.Name) {
+		case "startindex":
+			start = fmt.Sprint(m.Value)
+		case "count":
+			count = fmt.Sprint(m.Value)
+		default:
+			if err := q.set(m); err != nil {
+				return q, err
+			}
 		}
 	}
-	return q.bounded(), nil
+	return q.paged(start, count)
 }
 
 func (q *query) set(m protocol.Member) (err error) {
-	if m.Value == nil {
-		return nil
-	}
 	switch strings.ToLower(m.Name) {
 	case "attributes":
 		q.attributes, err = texts("attributes", m.Value)
@@ -189,10 +210,12 @@ func (q *query) set(m protocol.Member) (err error) {
 		q.sortBy, err = textOf("sortBy", m.Value)
 	case "sortorder":
 		q.sortOrder, err = textOf("sortOrder", m.Value)
-	case "startindex":
-		q.start, err = integer("startIndex", fmt.Sprint(m.Value), 1)
-	case "count":
-		q.count, err = integer("count", fmt.Sprint(m.Value), 0)
+	case "cursor":
+		text, ok := m.Value.(string)
+		if !ok {
+			return protocol.Errorf(protocol.InvalidCursor, "cursor", "cursor is %s; send a string", protocol.Kind(m.Value))
+		}
+		q.cursor = &text
 	}
 	return err
 }

@@ -5,6 +5,7 @@ package scim
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -46,7 +47,11 @@ type Deeds interface {
 // Options set the handler up. The zero value of each is usable but BaseURL's.
 type Options struct {
 	BaseURL string // public URL of the house, without /scim/v2
-	Log     *slog.Logger
+	// CursorKey is the HKDF root that cursors are sealed under. Servers that
+	// share it read one another's cursors; unset, a random one ends with the
+	// process.
+	CursorKey []byte
+	Log       *slog.Logger
 	// Lenient is told each leniency granted, by name, for the metrics.
 	Lenient func(name string)
 	// Note adds attributes to the request's log line; unset, the engine logs a
@@ -74,20 +79,25 @@ type engine struct {
 	options   Options
 	baseURL   string // with Prefix
 	documents *discovery.Documents
+	seal      cipher.AEAD // of cursors
 }
 
-// New makes the handler. It panics when the built-in schemas cannot be encoded,
-// which is a mistake in the program.
+// New makes the handler. It panics when the built-in schemas cannot be encoded
+// or the cursors' key cannot be derived, which is a mistake in the program.
 func New(deeds Deeds, options Options) http.Handler {
 	base := strings.TrimSuffix(options.BaseURL, "/") + Prefix
 	documents, err := discovery.New(base)
 	if err != nil {
 		panic(err)
 	}
+	seal, err := cursorSeal(options.CursorKey)
+	if err != nil {
+		panic(err)
+	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{deeds: deeds, options: options, baseURL: base, documents: documents}
+	return &engine{deeds: deeds, options: options, baseURL: base, documents: documents, seal: seal}
 }
 
 // exchange is one request on its way, or one operation of a Bulk.

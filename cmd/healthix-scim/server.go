@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/scim"
@@ -30,6 +32,9 @@ const (
 	// sweepEvery is how often expiries are recorded. Access ends at its
 	// instant without it.
 	sweepEvery = time.Minute
+	// beatEvery is how often a server says that it lives. Those that do share
+	// the limits of rate.
+	beatEvery = 5 * time.Second
 )
 
 // server is the house with its doors open.
@@ -41,6 +46,7 @@ type server struct {
 	http    []*http.Server
 	failed  chan error // what ended the server before it was told to stop
 	leaving atomic.Bool
+	nodes   atomic.Int32 // servers on this database, this one included
 	notice  time.Duration
 	ends    context.CancelFunc // of the work in the background
 	work    sync.WaitGroup
@@ -130,8 +136,11 @@ func (s *server) assemble(ctx context.Context, o api.Options) (http.Handler, *au
 		Key: h.keys.public(), Issuer: instance, Records: h.store, Now: h.deeds.Now, Log: s.log,
 	})
 	o.Service, o.Store, o.Checker, o.Signer, o.Key = h.deeds, ready{h.store, &s.leaving}, checker, signer, h.keys.secret
-	o.SCIM = scim.New(h.deeds, scim.Options{BaseURL: o.BaseURL, Log: s.log, Lenient: o.Metrics.Leniency, Note: api.Note})
+	o.SCIM = scim.New(h.deeds, scim.Options{
+		BaseURL: o.BaseURL, CursorKey: h.keys.secret, Log: s.log, Lenient: o.Metrics.Leniency, Note: api.Note,
+	})
 	o.SCIMError = scim.WriteError
+	o.Nodes = func() int { return int(s.nodes.Load()) }
 	o.WithCaller = func(ctx context.Context, who auth.Principal, at storage.Participant) context.Context {
 		return scim.WithCaller(ctx, scim.Caller{
 			Actor: who.Actor, Strict: at.Settings.Strict(), ReadOnly: who.Scope != auth.ScopeSCIM, Participant: at,
@@ -162,6 +171,27 @@ func (s *server) background(ctx context.Context, checker *auth.Checker) {
 	s.run("jobs", func() error { return s.house.store.Work(ctx, s.house.deeds.Do) })
 	s.run("last uses", func() error { return checker.Run(ctx) })
 	s.run("sweep", func() error { s.sweep(ctx); return nil })
+	s.run("signs of life", func() error { s.beat(ctx); return nil })
+}
+
+// beat counts the servers that share this database. One that cannot be counted
+// keeps its last part of the rates.
+func (s *server) beat(ctx context.Context) {
+	self := uuid.NewString()
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.house.store.Beat(ctx, self); err == nil {
+			s.nodes.Store(int32(n)) //nolint:gosec // a handful
+		} else if ctx.Err() == nil {
+			s.log.Warn("sign of life", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (s *server) run(what string, do func() error) {

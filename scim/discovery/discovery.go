@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/healthix/healthix-scim/scim/protocol"
 	"github.com/healthix/healthix-scim/scim/schema"
@@ -16,6 +17,9 @@ import (
 const (
 	DefaultPage = 100
 	MaxPage     = 1000
+	// CursorLife is how long a cursor can be used. It costs the server nothing;
+	// the limit is for what a cursor that lies about may still be good for.
+	CursorLife = 24 * time.Hour
 	// MaxOperations is also what authentik reads as the number of operations it
 	// may put into one PATCH.
 	MaxOperations = 10_000
@@ -85,6 +89,7 @@ type pagination struct {
 	Method  string `json:"defaultPaginationMethod"`
 	Default int    `json:"defaultPageSize"`
 	Max     int    `json:"maxPageSize"`
+	Timeout int    `json:"cursorTimeout"` // in seconds
 }
 
 type scheme struct {
@@ -160,7 +165,9 @@ func newConfig(baseURL string) config {
 	c := config{
 		Schemas: []string{urnConfig},
 		Patch:   supported{true}, Sort: supported{true}, ETag: supported{true},
-		Pagination: pagination{Index: true, Method: "index", Default: DefaultPage, Max: MaxPage},
+		Pagination: pagination{
+			Cursor: true, Index: true, Method: "index", Default: DefaultPage, Max: MaxPage, Timeout: int(CursorLife / time.Second),
+		},
 		Schemes: []scheme{{
 			Type: "oauthbearertoken", Name: "Bearer token",
 			Description: "A token issued by Healthix for one participant, sent as Authorization: Bearer",

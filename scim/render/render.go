@@ -328,8 +328,9 @@ func (v View) meta(o *object, r *schema.Resource, id string, created, modified t
 
 // Page is one page of a list.
 type Page struct {
-	Total, Start int
-	Items        [][]byte
+	Total, Start   int    // Start is 0 on a page by cursor
+	Next, Previous string // cursors
+	Items          [][]byte
 }
 
 // AppendPage writes a ListResponse (RFC 7644 §3.4.2). Resources is there even
@@ -338,8 +339,12 @@ func AppendPage(buf []byte, urn string, p Page) []byte {
 	o := open(buf)
 	o.texts("schemas", []string{urn})
 	o.number("totalResults", int64(p.Total))
-	o.number("startIndex", int64(p.Start))
+	if p.Start > 0 {
+		o.number("startIndex", int64(p.Start))
+	}
 	o.number("itemsPerPage", int64(len(p.Items)))
+	o.text("previousCursor", p.Previous)
+	o.text("nextCursor", p.Next)
 	o.name("Resources")
 	o.buf = append(o.buf, '[')
 	for i, item := range p.Items {
