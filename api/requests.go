@@ -171,7 +171,7 @@ func (x *exchange) mask() (row storage.RequestRow) {
 		}
 	}()
 	sent := masking{}
-	row.Query = sent.query(x.query)
+	row.Query = strings.Map(printable, sent.query(x.query))
 	row.Request = sent.body(x.body, x.bytesIn)
 	row.Answer = masking{answer: true}.body(x.answer, x.bytesOut)
 	row.UserAgent = cut(strings.Map(printable, x.agent), maxValue)

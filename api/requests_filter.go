@@ -15,7 +15,6 @@ import (
 const maxQuery = 1 << 10 // of a query string, masked
 
 var (
-	nameHead   = regexp.MustCompile(`^[A-Za-z$][A-Za-z0-9_$.:-]{0,199}`)
 	subName    = regexp.MustCompile(`^\.[A-Za-z$][A-Za-z0-9_$-]{0,99}`)
 	bracketed  = regexp.MustCompile(`^\[((?:[^"\[\]]|"(?:[^"\\]|\\.)*")*)\]`)
 	comparison = regexp.MustCompile(`^( +)([A-Za-z]{2})( +|$|[)\]])`)
@@ -23,6 +22,21 @@ var (
 	citation   = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	mediaType  = regexp.MustCompile(`^[a-z]+/[a-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$`)
 )
+
+const maxName = 200
+
+// nameHead is the attribute path at the beginning of a text: a letter or $, then
+// letters, digits and what joins them.
+func nameHead(text string) string {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '$'
+		if !letter && (i == 0 || (c < '0' || c > '9') && strings.IndexByte("_.:-", c) < 0) || i == maxName {
+			return text[:i]
+		}
+	}
+	return text
+}
 
 // comparisons are the operators that take a literal.
 var comparisons = []string{"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"}
@@ -41,11 +55,14 @@ func governing(path, above string) string {
 // path reads attr, attr.sub, attr[filter] or attr[filter].sub at the beginning
 // of a text.
 func (m masking) path(text, above string) (shown, rules, rest string, ok bool) {
-	shown = nameHead.FindString(text)
+	shown = nameHead(text)
 	if shown == "" {
 		return "", "", text, false
 	}
 	rules, rest = governing(shown, above), text[len(shown):]
+	if !strings.HasPrefix(rest, "[") {
+		return shown, rules, rest, true
+	}
 	if inside := bracketed.FindStringSubmatch(rest); inside != nil {
 		shown += "[" + m.filter(inside[1], rules) + "]"
 		rest = rest[len(inside[0]):]
@@ -86,7 +103,7 @@ func (m masking) filter(text, above string) string {
 			rest = rest[1:]
 			continue
 		}
-		if word := nameHead.FindString(rest); slices.Contains([]string{"and", "or", "not"}, strings.ToLower(word)) {
+		if word := nameHead(rest); slices.Contains([]string{"and", "or", "not"}, strings.ToLower(word)) {
 			out.WriteString(word)
 			rest = rest[len(word):]
 			continue
@@ -181,7 +198,7 @@ func (m masking) parameter(name, value string) string {
 func (m masking) sentence(text string) string {
 	return cut(citation.ReplaceAllStringFunc(text, func(cited string) string {
 		inside := cited[1 : len(cited)-1]
-		if uuids.MatchString(inside) || mediaType.MatchString(inside) || nameHead.FindString(inside) == inside && inside != "" {
+		if uuids.MatchString(inside) || mediaType.MatchString(inside) || nameHead(inside) == inside && inside != "" {
 			return cited
 		}
 		return `"` + hidden("string", inside) + `"`

@@ -3,10 +3,9 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -72,7 +71,7 @@ func (m masking) text(attribute, value string) string {
 }
 
 func hidden(kind, value string) string {
-	return fmt.Sprintf("‹%s %d›", kind, utf8.RuneCountInString(value))
+	return "‹" + kind + " " + strconv.Itoa(utf8.RuneCountInString(value)) + "›"
 }
 
 // cut shortens a text to at most n bytes and a mark.
@@ -101,40 +100,6 @@ func (m masking) body(head []byte, size int64) string {
 	return s.String()
 }
 
-// node is a JSON value in the order it was written.
-type node struct {
-	kind  byte   // { [ " 0 t n as values begin; 0 when the text ended before it
-	text  string // of a string or number
-	items []item // of an object or array
-	cut   bool   // the text ended inside
-}
-
-type item struct {
-	name  string // in an object
-	value node
-}
-
-// find answers a member's value, whatever the letter case of its name.
-func (n node) find(name string) (node, bool) {
-	for _, it := range n.items {
-		if n.kind == '{' && strings.EqualFold(it.name, name) {
-			return it.value, true
-		}
-	}
-	return node{}, false
-}
-
-// lists says whether a member is an array that holds a string.
-func (n node) lists(name, text string) bool {
-	list, _ := n.find(name)
-	for _, it := range list.items {
-		if list.kind == '[' && it.value.kind == '"' && it.value.text == text {
-			return true
-		}
-	}
-	return false
-}
-
 // address is the path of a Bulk operation: its template, and the id when it is
 // one of ours.
 func address(path string) string {
@@ -144,59 +109,6 @@ func address(path string) string {
 		route = strings.Replace(route, "{id}", id, 1)
 	}
 	return strings.TrimPrefix(route, scimRoot)
-}
-
-// readJSON reads one value. Of a text that is not whole it answers what there
-// is.
-func readJSON(text []byte, whole bool) (node, bool) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	root, err := readNode(dec)
-	if whole && err == nil {
-		_, after := dec.Token()
-		return root, errors.Is(after, io.EOF)
-	}
-	return root, !whole && (err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
-}
-
-func readNode(dec *json.Decoder) (node, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return node{}, err
-	}
-	switch v := token.(type) {
-	case json.Delim:
-		n := node{kind: byte(v)}
-		n.cut = true // until it ends
-		for dec.More() {
-			var it item
-			if v == '{' {
-				name, err := dec.Token()
-				if err != nil {
-					return n, err
-				}
-				it.name, _ = name.(string)
-			}
-			it.value, err = readNode(dec)
-			if it.value.kind != 0 {
-				n.items = append(n.items, it)
-			}
-			if err != nil {
-				return n, err
-			}
-		}
-		_, err := dec.Token()
-		n.cut = err != nil
-		return n, err
-	case string:
-		return node{kind: '"', text: v}, nil
-	case json.Number:
-		return node{kind: '0', text: v.String()}, nil
-	case bool:
-		return node{kind: 't', text: fmt.Sprint(v)}, nil
-	default: // null
-		return node{kind: 'n', text: "null"}, nil
-	}
 }
 
 // sheet is what a masked body is written on.
@@ -216,15 +128,14 @@ func (s *sheet) write(n node, attribute string, depth int) {
 	case '"':
 		s.WriteString(quoted(s.text(attribute, n.text)))
 	case '0', 't':
-		kind := "number"
-		if n.kind == 't' {
-			kind = "boolean"
-		}
-		if s.shows(attribute, n.text) {
+		switch {
+		case s.shows(attribute, n.text):
 			s.WriteString(n.text)
-			return
+		case n.kind == 't':
+			s.WriteString(`"‹boolean›"`)
+		default:
+			s.WriteString(`"‹number›"`)
 		}
-		s.WriteString(quoted("‹" + kind + "›"))
 	default:
 		s.WriteString("null")
 	}
@@ -303,7 +214,12 @@ func (s *sheet) texts(n node, show func(string) string) {
 	}
 }
 
+// quoted writes a JSON string.
 func quoted(text string) string {
+	plain := func(c rune) bool { return c >= ' ' && c != '"' && c != '\\' && c != utf8.RuneError }
+	if strings.IndexFunc(text, func(c rune) bool { return !plain(c) }) < 0 {
+		return `"` + text + `"`
+	}
 	out, err := json.Marshal(text)
 	if err != nil { // a string always encodes
 		panic(err)
