@@ -71,15 +71,18 @@ func (s *server) serveBulk(w http.ResponseWriter, r *http.Request) {
 	go s.watchBulk(r, end)
 	select {
 	case turn <- struct{}{}:
+		defer func() { <-turn }()
+		err = s.tokenHolds(r) // it may have waited long
 	case <-r.Context().Done():
-		err := context.Cause(r.Context())
+		err = context.Cause(r.Context())
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = bulkLater(w)
 		}
+	}
+	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	defer func() { <-turn }()
 	clock.Reset(bulkDeadline)
 	holdOpen(w, bulkDeadline)
 	s.SCIM.ServeHTTP(w, r)
@@ -114,18 +117,22 @@ func (s *server) watchBulk(r *http.Request, end context.CancelCauseFunc) {
 			end(lifecycle.Faultf(lifecycle.KindUnavailable, "", "the server is about to stop and did not carry this out; send it again"))
 			return
 		case <-tick.C:
-			_, err := s.Checker.Check(ctx, r.Header.Get("Authorization"))
-			if err == nil || ctx.Err() != nil {
-				continue
+			if err := s.tokenHolds(r); err != nil {
+				end(err)
+				return
 			}
-			var refusal *auth.Refusal
-			if errors.As(err, &refusal) {
-				err = lifecycle.Faultf(lifecycle.KindForbidden, "", "this was not carried out: %s", refusal.Reason)
-			}
-			end(err)
-			return
 		}
 	}
+}
+
+// tokenHolds checks the token of a request that was let in before.
+func (s *server) tokenHolds(r *http.Request) error {
+	_, err := s.Checker.Check(r.Context(), r.Header.Get("Authorization"))
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) {
+		return lifecycle.Faultf(lifecycle.KindForbidden, "", "this was not carried out: %s", refusal.Reason)
+	}
+	return err
 }
 
 // bulkQueue lets one Bulk of each participant run and a few wait. The zero value
