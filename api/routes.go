@@ -76,6 +76,8 @@ func (s *server) table() []route {
 		{method: get, path: root + "/access", summary: "The same, by a participant's own name for a person", scopes: portals,
 			query: []string{"participant", "userName", "externalId"}, do: typed(s.findAccess)},
 
+		{path: scimNewest, summary: "SCIM 2.0, the newest version", scopes: machines, serve: s.serveSCIM},
+		{path: scimNewest + "/*", summary: "SCIM 2.0, the newest version", scopes: machines, serve: s.serveSCIM},
 		{path: scimRoot, summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
 		{path: scimRoot + "/*", summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
 

@@ -13,9 +13,22 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-const scimRoot = "/scim/v2"
+const (
+	scimNewest = "/scim"
+	scimRoot   = scimNewest + "/v2"
+)
 
-func isSCIM(path string) bool { return path == scimRoot || strings.HasPrefix(path, scimRoot+"/") }
+func isSCIM(path string) bool { return path == scimNewest || strings.HasPrefix(path, scimNewest+"/") }
+
+// versioned puts the newest version into a path without one (RFC 7644 §3.13).
+// The SCIM handler refuses any other.
+func versioned(path string) string {
+	rest := strings.TrimPrefix(path, scimNewest)
+	if len(rest) > 2 && (rest[1] == 'v' || rest[1] == 'V') && rest[2] >= '0' && rest[2] <= '9' {
+		return path
+	}
+	return scimRoot + rest
+}
 
 // scimResources are the first path segments that metrics and log may name, and
 // whether a read of them is a read of people.
@@ -42,6 +55,10 @@ func scimRoute(path string) (route string, people bool) {
 
 // serveSCIM is the door to the SCIM handler: token, participant, rate, size.
 func (s *server) serveSCIM(w http.ResponseWriter, r *http.Request) {
+	if path := versioned(r.URL.Path); path != r.URL.Path {
+		r = r.Clone(r.Context())
+		r.URL.Path = path
+	}
 	route, people := scimRoute(r.URL.Path)
 	trailOf(r.Context()).route = route
 	if isBulk(r) {
