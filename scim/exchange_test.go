@@ -33,6 +33,7 @@ func (f failing) CreateUser(context.Context, lifecycle.Actor, lifecycle.UserDraf
 }
 
 func TestFaultsBecomeSCIMErrors(t *testing.T) {
+	proves(t, 132, 134, 135, 136)
 	for name, tc := range map[string]struct {
 		err        error
 		status     int

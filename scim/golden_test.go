@@ -278,6 +278,8 @@ func compare(got, want any, exact bool) string {
 // server is the handler over real parts, with two participants.
 type server struct {
 	handler      http.Handler
+	deeds        *lifecycle.Service
+	store        storage.Store
 	participants map[string]storage.Participant
 	strict       bool // every caller is read strictly
 	leniencies   []string

@@ -43,7 +43,7 @@ func newServer(t testing.TB, e engine) *server {
 	if err := deeds.EnsurePolicy(ctx); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{participants: map[string]storage.Participant{}}
+	s := &server{deeds: deeds, store: store, participants: map[string]storage.Participant{}}
 	for _, id := range []string{"mercy", "north"} {
 		if s.participants[id], err = deeds.AddParticipant(ctx, lifecycle.System, storage.Participant{ID: id, Name: id}); err != nil {
 			t.Fatal(err)

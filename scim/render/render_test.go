@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	model "github.com/elimity-com/scim/schema"
+
 	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/scim/schema"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -37,6 +40,28 @@ func TestUserTagCoversWhatChangesWithoutARow(t *testing.T) {
 	before, expired := UserTag(u, now.Add(-time.Microsecond)), UserTag(u, now)
 	if plain != `W/"3.2"` || suspended == plain || before != suspended || expired == before {
 		t.Error(plain, suspended, before, expired)
+	}
+}
+
+// TestReturned: RFC 7643 §7. No attribute of ours is returned on request only;
+// schemas may say so all the same.
+func TestReturned(t *testing.T) {
+	attribute := func(returned string) *schema.Attribute {
+		var core model.Schema
+		if err := json.Unmarshal([]byte(`{"id":"urn:x","name":"X","attributes":[{"name":"a","type":"string","returned":"`+returned+`"}]}`), &core); err != nil {
+			t.Fatal(err)
+		}
+		return &schema.Attribute{CoreAttribute: core.Attributes[0], Key: "a", Type: schema.String, Schema: &schema.Schema{}}
+	}
+	for returned, want := range map[string][3]bool{ // by default, when named, when excluded
+		"always": {true, true, true}, "default": {true, true, false}, "request": {false, true, false}, "never": {false, false, false},
+	} {
+		a := attribute(returned)
+		chosen := selection{attributes: map[*schema.Attribute]bool{a: true}}
+		got := [3]bool{Projection{}.Shows(a), Projection{Named: true, include: chosen}.Shows(a), Projection{exclude: chosen}.Shows(a)}
+		if got != want {
+			t.Errorf("%s: shown %v, want %v", returned, got, want)
+		}
 	}
 }
 
