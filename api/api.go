@@ -129,7 +129,9 @@ func (s *server) router() *echo.Echo {
 			r := c.Request()
 			trailOf(r.Context()).route = rt.path
 			for _, name := range c.ParamNames() {
-				if !isText(c.Param(name)) { // no database holds such an id, and some refuse to look
+				// No database holds such an id, and some refuse to look. SCIM sees to
+				// its own, once it is known who asks.
+				if !isSCIM(rt.path) && !isText(c.Param(name)) {
 					return storage.ErrNotFound
 				}
 				r.SetPathValue(name, c.Param(name))

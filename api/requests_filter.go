@@ -19,7 +19,7 @@ var (
 	bracketed  = regexp.MustCompile(`^\[((?:[^"\[\]]|"(?:[^"\\]|\\.)*")*)\]`)
 	comparison = regexp.MustCompile(`^( +)([A-Za-z]{2})( +|$|[)\]])`)
 	literal    = regexp.MustCompile(`^("(?:[^"\\]|\\.)*"|[^\s()\[\]"]+)`)
-	citation   = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	citation   = regexp.MustCompile(`(attribute |member |the path |path names |key |sortBy )?"((?:[^"\\]|\\.)*)"`)
 	mediaType  = regexp.MustCompile(`^[a-z]+/[a-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$`)
 )
 
@@ -193,14 +193,16 @@ func (m masking) parameter(name, value string) string {
 	}
 }
 
-// sentence masks the detail of an error: what it cites is shown when it is an
-// id, a media type or could be an attribute's name.
+// sentence masks the detail of an error. It may cite what was sent: an id, a
+// schema, a media type, and what is said to be an attribute's name and can be.
 func (m masking) sentence(text string) string {
 	return cut(citation.ReplaceAllStringFunc(text, func(cited string) string {
-		inside := cited[1 : len(cited)-1]
-		if uuids.MatchString(inside) || mediaType.MatchString(inside) || nameHead(inside) == inside && inside != "" {
+		parts := citation.FindStringSubmatch(cited)
+		before, inside := parts[1], parts[2]
+		name := before != "" && inside != "" && nameHead(inside) == inside
+		if name || uuids.MatchString(inside) || urns.MatchString(inside) || mediaType.MatchString(inside) {
 			return cited
 		}
-		return `"` + hidden("string", inside) + `"`
+		return before + `"` + hidden("string", inside) + `"`
 	}), maxQuery)
 }

@@ -63,8 +63,8 @@ func TestBodiesAreMasked(t *testing.T) {
 		},
 		"an error": {
 			answer: true,
-			body:   `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"400","scimType":"invalidValue","detail":"title is an object; op is \"Ana Lima\"; members names \"` + anaID + `\"; attribute \"shoeSize\""}`,
-			want:   `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"400","scimType":"invalidValue","detail":"title is an object; op is \"‹string 8›\"; members names \"` + anaID + `\"; attribute \"shoeSize\""}`,
+			body:   `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"400","scimType":"invalidValue","detail":"title is an object; op is \"Ana Lima\"; op is \"Ana\"; bulkId \"ana\"; the Content-Type is \"text/plain\"; members names \"` + anaID + `\"; members names \"ana\"; schemas lists \"` + urn + `\"; attribute \"shoeSize\"; attribute \"ana@x.example\""}`,
+			want:   `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"400","scimType":"invalidValue","detail":"title is an object; op is \"‹string 8›\"; op is \"‹string 3›\"; bulkId \"‹string 3›\"; the Content-Type is \"text/plain\"; members names \"` + anaID + `\"; members names \"‹string 3›\"; schemas lists \"` + urn + `\"; attribute \"shoeSize\"; attribute \"‹string 13›\""}`,
 		},
 		"a detail that is no error's": {answer: true, body: `{"detail":"Ana"}`, want: `{"detail":"‹string 3›"}`},
 		"no JSON":                     {body: `userName=ana`, want: `"‹not JSON, 12 bytes›"`},
