@@ -39,17 +39,18 @@ const (
 
 // server is the house with its doors open.
 type server struct {
-	house   *house
-	address string // where it listens
-	base    string // public URL
-	log     *slog.Logger
-	http    []*http.Server
-	failed  chan error // what ended the server before it was told to stop
-	leaving atomic.Bool
-	nodes   atomic.Int32 // servers on this database, this one included
-	notice  time.Duration
-	ends    context.CancelFunc // of the work in the background
-	work    sync.WaitGroup
+	house    *house
+	address  string // where it listens
+	base     string // public URL
+	log      *slog.Logger
+	http     []*http.Server
+	requests *api.RequestLog
+	failed   chan error // what ended the server before it was told to stop
+	leaving  atomic.Bool
+	nodes    atomic.Int32 // servers on this database, this one included
+	notice   time.Duration
+	ends     context.CancelFunc // of the work in the background
+	work     sync.WaitGroup
 }
 
 // start opens the doors. The listeners come first, so that a port in use is
@@ -63,6 +64,10 @@ func (p *program) start(ctx context.Context) (*server, error) {
 	rate, err := api.ParseRate(p.settings.RateLimit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", variable("rate-limit"), err)
+	}
+	keep, err := parseAge(p.settings.KeepRequests)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", variable("retention-requests"), err)
 	}
 	proxies, err := p.settings.proxies()
 	if err != nil {
@@ -104,7 +109,7 @@ func (p *program) start(ctx context.Context) (*server, error) {
 		s.notice = noticeTime
 	}
 	p.remarks(proxies)
-	s.background(ctx, checker)
+	s.background(ctx, checker, keep)
 	s.serve(door, handler, p.settings.Addr, tlsConfig)
 	if len(listeners) > 1 {
 		mux := http.NewServeMux()
@@ -140,6 +145,8 @@ func (s *server) assemble(ctx context.Context, o api.Options) (http.Handler, *au
 		BaseURL: o.BaseURL, CursorKey: h.keys.secret, Log: s.log, Lenient: o.Metrics.Leniency, Note: api.Note,
 	})
 	o.SCIMError = scim.WriteError
+	s.requests = api.NewRequestLog(h.store, o.Metrics, s.log, h.deeds.Now)
+	o.Requests = s.requests
 	o.Nodes = func() int { return int(s.nodes.Load()) }
 	o.WithCaller = func(ctx context.Context, who auth.Principal, at storage.Participant) context.Context {
 		return scim.WithCaller(ctx, scim.Caller{
@@ -163,14 +170,16 @@ func (r ready) Ready(ctx context.Context) error {
 	return r.Store.Ready(ctx)
 }
 
-// background starts what runs beside the requests: job workers, the sweep, and
-// the writing of tokens' last uses.
-func (s *server) background(ctx context.Context, checker *auth.Checker) {
+// background starts what runs beside the requests: job workers, the sweeps, and
+// the writing of tokens' last uses and of the request log.
+func (s *server) background(ctx context.Context, checker *auth.Checker, keep age) {
 	// A signal ends ctx; the work goes on until requests have drained.
 	ctx, s.ends = context.WithCancel(context.WithoutCancel(ctx))
 	s.run("jobs", func() error { return s.house.store.Work(ctx, s.house.deeds.Do) })
 	s.run("last uses", func() error { return checker.Run(ctx) })
+	s.run("request log", func() error { return s.requests.Run(ctx) })
 	s.run("sweep", func() error { s.sweep(ctx); return nil })
+	s.run("retention", func() error { s.forget(ctx, keep); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
 }
 

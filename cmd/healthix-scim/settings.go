@@ -36,6 +36,7 @@ type settings struct {
 	PortalURL       string   `name:"portal-url" placeholder:"URL" help:"Where activation links point. Default: BASE_URL/portal, where a stand-in page answers."`
 	MetricsAddr     string   `name:"metrics-addr" placeholder:"HOST:PORT" help:"Serve /metrics on an address of its own. Default: on the listen address."`
 	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests. A participant's own setting wins."`
+	KeepRequests    string   `name:"retention-requests" placeholder:"AGE" default:"90d" help:"How long the request log is kept, in days or years."`
 	Log             string   `name:"log" placeholder:"LEVEL" default:"info" help:"Least level that is logged: debug, info, warn, error."`
 	Actor           string   `name:"actor" placeholder:"NAME" help:"Who is on record for what commands do. Default: the system user."`
 	Dev             bool     `name:"dev" help:"Development: on PostgreSQL too, generate keys (in the working directory) and write mail to a folder."`
@@ -46,7 +47,7 @@ type settings struct {
 // are refused: who sets one relies on it.
 var notYet = []string{
 	"LITMOS_URL", "LITMOS_API_KEY", "LITMOS_SOURCE", "LITMOS_HOOK_SECRET",
-	"RETENTION_RECORD", "RETENTION_REQUESTS",
+	"RETENTION_RECORD",
 }
 
 // finish reads the settings that are given as files and fills in what follows
