@@ -1,6 +1,7 @@
 package scim_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -58,6 +59,8 @@ func (s *server) must(t testing.TB, status int, method, path, body string) reply
 	}
 	return r
 }
+
+func (r reply) raw() *bytes.Reader { return bytes.NewReader(r.Body.Bytes()) }
 
 func (r reply) total() float64 { return r.body["totalResults"].(float64) }
 func (r reply) id() string {
