@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/healthix/healthix-scim/scim"
+	"github.com/healthix/healthix-scim/scim/discovery"
 )
 
 type cursorPage struct {
@@ -52,6 +54,7 @@ func (p cursorPage) ids() (ids []string) {
 func TestCursorsWalkThereAndBack(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
+			proves(t, 142, 143, 145)
 			s := newServer(t, engine)
 			for i := range 7 {
 				s.askPage(t, http.MethodPost, "/Users", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"u%d@mercy.example","title":"%s"}`, i*5%7, strings.Repeat("x", i%3)), http.StatusCreated)
@@ -130,4 +133,39 @@ func FuzzCursor(f *testing.F) {
 			t.Errorf("%q: %+v", cursor, got)
 		}
 	})
+}
+
+// later is the house with a clock that is ahead.
+type later struct {
+	scim.Deeds
+	by time.Duration
+}
+
+func (l later) Now() time.Time { return l.Deeds.Now().Add(l.by) }
+
+// TestCursorsExpire: a cursor lasts as long as ServiceProviderConfig says, and
+// then has an error of its own. A server with the same key reads it, one with
+// another does not.
+func TestCursorsExpire(t *testing.T) {
+	proves(t, 144, 146)
+	s := newServer(t, engines[0])
+	for i := range 2 {
+		s.askPage(t, http.MethodPost, "/Users", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"u%d@mercy.example"}`, i), http.StatusCreated)
+	}
+	at := func(key string, by time.Duration) {
+		s.handler = scim.New(later{s.deeds, by}, scim.Options{BaseURL: baseURL, CursorKey: []byte(key)})
+	}
+	at("key", 0)
+	next := s.askPage(t, http.MethodGet, "/Users?cursor&count=1", "", http.StatusOK).Next
+	path := "/Users?count=1&cursor=" + next
+	at("key", discovery.CursorLife-time.Minute)
+	s.askPage(t, http.MethodGet, path, "", http.StatusOK)
+	at("key", discovery.CursorLife+time.Minute)
+	if got := s.askPage(t, http.MethodGet, path, "", http.StatusBadRequest); got.Type != "expiredCursor" {
+		t.Errorf("too late: %+v", got)
+	}
+	at("other", 0)
+	if got := s.askPage(t, http.MethodGet, path, "", http.StatusBadRequest); got.Type != "invalidCursor" {
+		t.Errorf("another key: %+v", got)
+	}
 }

@@ -52,7 +52,7 @@ func englishDatabase(t *testing.T) string {
 	return strings.Replace(address, c.Database, name, 1)
 }
 
-func openForQueries(t *testing.T, address string) *Store {
+func openForQueries(t testing.TB, address string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), address, Options{Migrate: true})
 	if err != nil {
@@ -160,6 +160,35 @@ func TestPlansWithoutValues(t *testing.T) {
 		}
 		if plan := strings.Join(steps, "\n"); !strings.Contains(plan, "users_fold") || !strings.Contains(plan, "$2") {
 			t.Errorf("sort %+v: plan\n%s", sort, plan)
+		}
+	}
+}
+
+// BenchmarkPage: a page in the middle costs what the first one costs.
+func BenchmarkPage(b *testing.B) {
+	const people = 100_000 // half of them at p0
+	middle := storage.User{ID: "p0-150000", UserNameKey: "p0-150000@x.example", Title: "Registered Nurse", Created: manyCreated.Add(50_000 * time.Second)}
+	for name, address := range map[string]func() string{
+		"PostgreSQL": func() string { return pgtest.URL(b) },
+		"SQLite":     func() string { return "sqlite://" + filepath.Join(b.TempDir(), "healthix.db") },
+	} {
+		s := openForQueries(b, address())
+		keepMany(b, s, people)
+		for order, sort := range map[string][]storage.Order{
+			"created": nil, "userName": {{Field: storage.FieldUserName}}, "userName down": {{Field: storage.FieldUserName, Descending: true}}, "title": {{Field: storage.FieldTitle}},
+		} {
+			first := storage.Query{Participant: "p0", Sort: sort, Limit: 101, Now: manyCreated}
+			inside := first
+			inside.After = middle.Position(first)
+			for where, q := range map[string]storage.Query{"first": first, "middle": inside, "before": inside.Reversed()} {
+				b.Run(name+"/"+order+"/"+where, func(b *testing.B) {
+					for b.Loop() {
+						if users, _, err := s.ListUsers(b.Context(), q); err != nil || len(users) != 101 {
+							b.Fatalf("%d users: %v", len(users), err)
+						}
+					}
+				})
+			}
 		}
 	}
 }
