@@ -37,4 +37,7 @@ bench: build
 
 fuzz:
 	go test -run=NONE -fuzz=FuzzParse -fuzztime=20s -fuzzminimizetime=1x ./scim/filter
+	go test -run=NONE -fuzz=FuzzPath -fuzztime=20s -fuzzminimizetime=1x ./scim/filter
+	go test -run=NONE -fuzz=FuzzPatch -fuzztime=20s -fuzzminimizetime=1x ./scim/patch
+	go test -run=NONE -fuzz=FuzzDecode -fuzztime=20s -fuzzminimizetime=1x ./scim/schema
 	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s -fuzzminimizetime=1x ./policy

@@ -209,13 +209,17 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-func FuzzFilter(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{`userName eq "x"`, `a[b eq 1 and not (c pr)].d sw "e"`, `((title pr))`, `meta.created gt "2026-01-01T00:00:00Z"`, `emails[type eq "work"].value ne "\u00e4"`} {
 		f.Add(seed)
 	}
 	doc := any(schema.User.Fold(storage.Document{"title": "x", "emails": []any{map[string]any{"type": "work"}}}))
 	f.Fuzz(func(t *testing.T, text string) {
+		begin := time.Now()
 		bound, err := bind(t, text)
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Fatalf("%d bytes took %v", len(text), took)
+		}
 		if err != nil {
 			var kind protocol.Type
 			if !errors.As(err, &kind) {
@@ -234,8 +238,16 @@ func FuzzPath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if p, err := filter.ParsePath(text); err == nil && p.Attr == "" {
-			t.Fatalf("%q: no attribute", text)
+		p, err := filter.ParsePath(text)
+		if err != nil {
+			var kind protocol.Type
+			if !errors.As(err, &kind) || kind != protocol.InvalidPath && kind != protocol.InvalidFilter {
+				t.Fatalf("%q: an error of type %v: %v", text, kind, err)
+			}
+			return
+		}
+		if p.Attr == "" || p.Sub != "" && p.Filter == nil {
+			t.Fatalf("%q: %+v", text, p)
 		}
 	})
 }

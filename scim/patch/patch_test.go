@@ -235,38 +235,82 @@ func FuzzPatch(f *testing.F) {
 	f.Add(`{"op":"replace","value":{"name.givenName":"x","emails":[{"primary":true},{"primary":"True"}],"manager":[{"value":"z"}]}}`)
 	f.Add(`{"op":"remove","path":"members","value":[{"value":"a"}]}`)
 	f.Fuzz(func(t *testing.T, operations string) {
-		o, err := protocol.Read([]byte(`{"Operations":[` + operations + `]}`))
-		if err != nil {
-			return
-		}
-		req, err := patch.Parse(schema.User, o, &dialect.Reading{})
-		if err != nil {
-			return
-		}
-		old := document(t, start)
-		doc, err := req.Apply(old, nil)
-		if !patch.Same(old, document(t, start)) {
-			t.Fatal("the old document changed")
-		}
-		if err != nil {
-			return
-		}
-		primaries := 0
-		list, _ := doc["emails"].([]any)
-		for _, e := range list {
-			if e.(map[string]any)["primary"] == true {
-				primaries++
-			}
-		}
-		if primaries > 1 {
-			t.Fatalf("%d primaries", primaries)
-		}
-		text, err := json.Marshal(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !patch.Same(doc, document(t, string(text))) {
-			t.Fatalf("not the same after a round trip: %s", text)
+		for _, strict := range []bool{false, true} {
+			fuzzPatch(t, operations, strict)
 		}
 	})
+}
+
+func fuzzPatch(t *testing.T, operations string, strict bool) {
+	o, err := protocol.Read([]byte(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[` + operations + `]}`))
+	if err != nil {
+		return
+	}
+	if req, err := patch.Parse(schema.Group, o, &dialect.Reading{Strict: strict}); err == nil {
+		if change, err := req.Members(); err == nil {
+			change.Against([]storage.Member{{ID: "a", Type: "User"}}, nil)
+		}
+	}
+	req, err := patch.Parse(schema.User, o, &dialect.Reading{Strict: strict})
+	if err != nil {
+		mustBeTyped(t, err)
+		return
+	}
+	old := document(t, start)
+	doc, err := req.Apply(old, nil)
+	if !patch.Same(old, document(t, start)) {
+		t.Fatal("the old document changed")
+	}
+	if err != nil {
+		mustBeTyped(t, err)
+		return
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !patch.Same(doc, document(t, string(text))) {
+		t.Fatalf("not the same after a round trip: %s", text)
+	}
+	mustBeValid(t, text)
+	if _, err := schema.User.FoldJSON(doc); err != nil {
+		t.Fatal(err)
+	}
+	again, err := req.Apply(doc, nil)
+	if err != nil {
+		return // what was there the first time may be gone
+	}
+	if text, err = json.Marshal(again); err != nil {
+		t.Fatal(err)
+	}
+	mustBeValid(t, text)
+}
+
+func mustBeTyped(t *testing.T, err error) {
+	t.Helper()
+	var kind protocol.Type
+	if !errors.As(err, &kind) {
+		t.Fatalf("an error without a type: %v", err)
+	}
+}
+
+// mustBeValid reads a document as a POST would send it, and more strictly: no
+// string for a boolean, no object for an array, one primary at most.
+func mustBeValid(t *testing.T, text []byte) {
+	t.Helper()
+	o, err := protocol.Read(text)
+	if err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	reading := &dialect.Reading{}
+	if _, err := schema.User.Decode(o, reading); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	for _, l := range reading.Leniencies() {
+		switch l {
+		case dialect.SchemasMissing, dialect.ExtensionUnlisted, dialect.FormAsSent: // documents hold no schemas
+		default:
+			t.Fatalf("it takes %s to read %s", l, text)
+		}
+	}
 }

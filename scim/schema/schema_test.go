@@ -144,3 +144,48 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+func FuzzDecode(f *testing.F) {
+	f.Add(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"a","emails":[{"value":"b","primary":"True"},"c"],"active":"False"}`)
+	f.Add(`{"schemas":null,"USERNAME":"a","name":[{"givenName":""}],"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":"m"}}`)
+	f.Add(`{"userName":"a","x509Certificates":[{"value":"AAECAw"}],"addresses":{"country":"United States"},"profileUrl":"%","n":1e2}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, r := range schema.Resources {
+			for _, strict := range []bool{false, true} {
+				fuzzDecode(t, r, text, strict)
+			}
+		}
+	})
+}
+
+// fuzzDecode: what is read is read once and for all. Reading it again takes
+// nothing but what documents leave out, and changes nothing.
+func fuzzDecode(t *testing.T, r *schema.Resource, text string, strict bool) {
+	o, err := protocol.Read([]byte(text))
+	if err != nil {
+		return
+	}
+	doc, err := r.Decode(o, &dialect.Reading{Strict: strict})
+	if err != nil {
+		var kind protocol.Type
+		if !errors.As(err, &kind) {
+			t.Fatalf("an error without a type: %v", err)
+		}
+		return
+	}
+	fold, err := r.FoldJSON(doc)
+	if err != nil || !json.Valid(fold) {
+		t.Fatalf("fold %s, %v", fold, err)
+	}
+	kept, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err = protocol.Read(kept); err != nil {
+		t.Fatalf("%v: %s", err, kept)
+	}
+	again, err := r.Decode(o, &dialect.Reading{})
+	if err != nil || !reflect.DeepEqual(again, doc) {
+		t.Fatalf("%v\n first %s\n again %v", err, kept, again)
+	}
+}
