@@ -37,14 +37,15 @@ func (g Group) Position(q Query) *Position {
 func position(q Query, id string, fold json.RawMessage, key func(Field) any) *Position {
 	p := &Position{ID: id}
 	for _, o := range q.Orders() {
-		switch o.Field {
-		case "":
-			p.Keys = append(p.Keys, documentKey(fold, o.Path))
-		case FieldEmail:
-			p.Keys = append(p.Keys, documentKey(fold, []string{"emails", "value"}))
-		default:
+		if o.Field != "" && o.Field != FieldEmail {
 			p.Keys = append(p.Keys, key(o.Field))
+			continue
 		}
+		path := o.Path
+		if o.Field == FieldEmail {
+			path = []string{"emails", "value"}
+		}
+		p.Keys = append(p.Keys, documentKey(fold, path))
 	}
 	return p
 }
@@ -111,21 +112,12 @@ func (u User) sortKey(f Field, now time.Time) any {
 	return nil
 }
 
+// sortKey is nil for a field that a group has not: a store refuses to sort by it.
 func (g Group) sortKey(f Field) any {
-	switch f {
-	case FieldID:
-		return g.ID
-	case FieldExternalID:
-		return textKey(g.ExternalID)
-	case FieldCreated:
-		return g.Created
-	case FieldLastModified:
-		return g.LastModified
-	case FieldDisplayName:
-		return g.DisplayNameKey
-	default: // a group has no other, and a store refuses to sort by one
-		return nil
-	}
+	return map[Field]any{
+		FieldID: g.ID, FieldExternalID: textKey(g.ExternalID), FieldDisplayName: g.DisplayNameKey,
+		FieldCreated: g.Created, FieldLastModified: g.LastModified,
+	}[f]
 }
 
 func textKey(s string) any {
