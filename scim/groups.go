@@ -278,7 +278,7 @@ func (x *exchange) renderGroups(view render.View, groups []storage.Group) ([][]b
 				return nil, fmt.Errorf("list members of %s: %w", g.ID, err)
 			}
 		}
-		items[i] = view.AppendGroup(make([]byte, 0, 512), g, members)
+		items[i] = view.AppendGroup(make([]byte, 0, 512+200*len(members)), g, members)
 	}
 	return items, nil
 }

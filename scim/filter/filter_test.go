@@ -251,12 +251,3 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkParseAndBind(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := bind(b, `emails[type eq "work" and value eq "ana.lima@mercy.example"] and active eq true`); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

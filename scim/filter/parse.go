@@ -173,16 +173,16 @@ func (p *parser) or(depth int, inside bool) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !p.keyword("or") {
+		return first, nil
+	}
 	list := Or{first}
-	for p.keyword("or") {
+	for more := true; more; more = p.keyword("or") {
 		next, err := p.and(depth, inside)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, next)
-	}
-	if len(list) == 1 {
-		return first, nil
 	}
 	return list, nil
 }
@@ -192,16 +192,16 @@ func (p *parser) and(depth int, inside bool) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !p.keyword("and") {
+		return first, nil
+	}
 	list := And{first}
-	for p.keyword("and") {
+	for more := true; more; more = p.keyword("and") {
 		next, err := p.unary(depth, inside)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, next)
-	}
-	if len(list) == 1 {
-		return first, nil
 	}
 	return list, nil
 }
@@ -318,29 +318,35 @@ func (p *parser) value() (any, error) {
 	for p.pos < len(p.text) && (!notName(rune(p.text[p.pos])) || p.text[p.pos] == '+') {
 		p.pos++
 	}
-	word := p.text[start:p.pos]
-	switch strings.ToLower(word) {
-	case "true":
+	switch word := p.text[start:p.pos]; {
+	case strings.EqualFold(word, "true"):
 		return true, nil
-	case "false":
+	case strings.EqualFold(word, "false"):
 		return false, nil
-	case "null":
+	case strings.EqualFold(word, "null"):
 		return nil, nil
-	}
-	var n json.Number
-	if word != "" && json.Unmarshal([]byte(word), &n) == nil {
-		return n, nil
+	case word != "" && json.Valid([]byte(word)): // no other word is, but a number
+		return json.Number(word), nil
 	}
 	p.pos = start
 	return nil, p.fault("expected a value: a string in double quotes, a number, true, false or null")
 }
 
 func (p *parser) stringValue() (any, error) {
+	plain := true // no escape, and nothing that JSON would have escaped
 	for i := p.pos + 1; i < len(p.text); i++ {
-		switch p.text[i] {
-		case '\\':
+		switch c := p.text[i]; {
+		case c < ' ':
+			plain = false
+		case c == '\\':
+			plain = false
 			i++
-		case '"':
+		case c == '"':
+			if plain {
+				s := p.text[p.pos+1 : i]
+				p.pos = i + 1
+				return s, nil
+			}
 			var s string
 			if json.Unmarshal([]byte(p.text[p.pos:i+1]), &s) != nil {
 				return nil, p.fault("the string's escapes are not JSON's")

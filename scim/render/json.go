@@ -65,6 +65,19 @@ func (o *object) value(name string, v any) {
 	o.buf = appendValue(o.buf, v)
 }
 
+// member writes an object as a member, unless nothing is in it.
+func (o *object) member(name string, write func(x *object)) {
+	before := *o
+	o.name(name)
+	x := open(o.buf)
+	write(&x)
+	if x.first {
+		*o = object{buf: x.buf[:len(before.buf)], first: before.first}
+		return
+	}
+	o.buf = x.close()
+}
+
 func (o *object) close() []byte { return append(o.buf, '}') }
 
 // Instant is how every dateTime leaves: UTC, milliseconds.

@@ -36,6 +36,9 @@ func Project(r *schema.Resource, attributes, excluded []string, reading *dialect
 }
 
 func choose(r *schema.Resource, paths []string, reading *dialect.Reading) selection {
+	if len(paths) == 0 {
+		return selection{}
+	}
 	s := selection{map[*schema.Schema]bool{}, map[*schema.Attribute]bool{}, map[*schema.Attribute]bool{}}
 	for _, path := range paths {
 		t, ok := r.Resolve(path, reading)

@@ -140,112 +140,124 @@ func (v View) attribute(o *object, a *schema.Attribute, value any) {
 	list, multi := value.([]any)
 	if !multi {
 		if inner, ok := value.(map[string]any); ok {
-			v.member(o, a.Name(), v.complex(a, inner))
+			o.member(a.Name(), func(x *object) { v.complex(x, a, inner) })
 		}
 		return
 	}
-	start, name := len(o.buf), false
-	for _, e := range list {
-		inner, ok := e.(map[string]any)
+	v.elements(o, a, len(list), func(x *object, i int) {
+		if inner, ok := list[i].(map[string]any); ok {
+			v.complex(x, a, inner)
+		}
+	})
+}
+
+// elements writes an array of objects; one of which nothing was asked for is
+// left out, and so is an array without any.
+func (v View) elements(o *object, a *schema.Attribute, n int, write func(x *object, i int)) {
+	before, some := *o, false
+	for i := range n {
+		start := len(o.buf)
+		if some {
+			o.buf = append(o.buf, ',')
+		} else {
+			o.name(a.Name())
+			o.buf = append(o.buf, '[')
+		}
+		x := open(o.buf)
+		write(&x, i)
+		switch {
+		case !x.first:
+			o.buf, some = x.close(), true
+		case some:
+			o.buf = x.buf[:start]
+		default:
+			*o = object{buf: x.buf[:len(before.buf)], first: before.first}
+		}
+	}
+	if some {
+		o.buf = append(o.buf, ']')
+	}
+}
+
+// complex writes what is shown of one complex value.
+func (v View) complex(x *object, a *schema.Attribute, value map[string]any) {
+	known := 0
+	for _, sub := range a.Subs {
+		sv, ok := value[sub.Name()]
 		if !ok {
 			continue
 		}
-		text := v.complex(a, inner)
-		if text == nil {
-			continue // nothing of it was asked for
+		known++
+		if v.Project.showsSub(sub) {
+			x.value(sub.Name(), sv)
 		}
-		if !name {
-			o.name(a.Name())
-			o.buf = append(o.buf, '[')
-			name = true
-		} else {
-			o.buf = append(o.buf, ',')
-		}
-		o.buf = append(o.buf, text...)
 	}
-	if name {
-		o.buf = append(o.buf, ']')
+	if known == len(value) || !v.Project.whole(a) {
 		return
 	}
-	o.buf = o.buf[:start]
-}
-
-func (v View) member(o *object, name string, text []byte) {
-	if text != nil {
-		o.name(name)
-		o.buf = append(o.buf, text...)
-	}
-}
-
-// complex writes one complex value, nil when nothing of it is shown.
-func (v View) complex(a *schema.Attribute, value map[string]any) []byte {
-	o := open(make([]byte, 0, 128))
-	for _, sub := range a.Subs {
-		if sv, ok := value[sub.Name()]; ok && v.Project.showsSub(sub) {
-			o.value(sub.Name(), sv)
+	for _, name := range sorted(value) {
+		if a.Sub(name) == nil {
+			x.value(name, value[name])
 		}
 	}
-	if v.Project.whole(a) {
-		for _, name := range sorted(value) {
-			if a.Sub(name) == nil {
-				o.value(name, value[name])
-			}
-		}
-	}
-	if o.first {
-		return nil
-	}
-	return o.close()
 }
 
 func (v View) groups(o *object, groups []storage.Membership) {
-	list := make([]any, 0, len(groups))
-	for _, g := range groups {
+	v.elements(o, userGroups, len(groups), func(x *object, i int) {
 		kind := "direct"
-		if g.Indirect {
+		if groups[i].Indirect {
 			kind = "indirect"
 		}
-		element := map[string]any{"value": g.GroupID, "$ref": v.Location(schema.Group, g.GroupID), "type": kind}
-		if g.Display != "" {
-			element["display"] = g.Display
-		}
-		list = append(list, element)
-	}
-	v.attribute(o, userGroups, list)
+		v.reference(x, userGroups, schema.Group, groups[i].GroupID, kind, groups[i].Display)
+	})
 }
 
 func (v View) members(o *object, members []storage.Member) {
-	list := make([]any, 0, len(members))
-	for _, m := range members {
+	v.elements(o, groupMembers, len(members), func(x *object, i int) {
 		r := schema.User
-		if m.Type == schema.Group.Name {
+		if members[i].Type == schema.Group.Name {
 			r = schema.Group
 		}
-		element := map[string]any{"value": m.ID, "$ref": v.Location(r, m.ID), "type": r.Name}
-		if m.Display != "" {
-			element["display"] = m.Display
+		v.reference(x, groupMembers, r, members[i].ID, r.Name, members[i].Display)
+	})
+}
+
+// reference writes one side of a membership.
+func (v View) reference(x *object, a *schema.Attribute, r *schema.Resource, id, kind, display string) {
+	for _, sub := range a.Subs {
+		if !v.Project.showsSub(sub) {
+			continue
 		}
-		list = append(list, element)
+		switch sub.Key {
+		case "value":
+			x.text(sub.Name(), id)
+		case "$ref":
+			x.text(sub.Name(), v.Location(r, id))
+		case "type":
+			x.text(sub.Name(), kind)
+		case "display":
+			x.text(sub.Name(), display)
+		}
 	}
-	v.attribute(o, groupMembers, list)
 }
 
 func (v View) enterprise(o *object, u User) {
 	doc, _ := u.Document[schema.URNEnterprise].(map[string]any)
-	x := open(make([]byte, 0, 256))
-	for _, a := range enterprise.Attributes {
-		if !v.Project.Shows(a) {
-			continue
-		}
-		value := doc[a.Name()]
-		if m, ok := value.(map[string]any); ok && a == manager {
-			value = v.manager(m, u.Managers)
-		}
-		v.attribute(&x, a, value)
+	if len(doc) == 0 {
+		return
 	}
-	if !x.first {
-		v.member(o, schema.URNEnterprise, x.close())
-	}
+	o.member(schema.URNEnterprise, func(x *object) {
+		for _, a := range enterprise.Attributes {
+			if !v.Project.Shows(a) {
+				continue
+			}
+			value := doc[a.Name()]
+			if m, ok := value.(map[string]any); ok && a == manager {
+				value = v.manager(m, u.Managers)
+			}
+			v.attribute(x, a, value)
+		}
+	})
 }
 
 // manager adds what is computed when the value names a live user of the same
@@ -269,15 +281,13 @@ func (v View) manager(m map[string]any, managers map[string]storage.User) map[st
 
 func (v View) healthix(o *object, u User) {
 	d := u.Access(v.Now)
-	x := open(make([]byte, 0, 512))
-	for _, a := range healthix.Attributes {
-		if v.Project.Shows(a) {
-			healthixValue(&x, a, u, d)
+	o.member(schema.URNHealthix, func(x *object) {
+		for _, a := range healthix.Attributes {
+			if v.Project.Shows(a) {
+				healthixValue(x, a, u, d)
+			}
 		}
-	}
-	if !x.first {
-		v.member(o, schema.URNHealthix, x.close())
-	}
+	})
 }
 
 func healthixValue(x *object, a *schema.Attribute, u User, d policy.Decision) {
@@ -317,12 +327,24 @@ func (v View) meta(o *object, r *schema.Resource, id string, created, modified t
 	if !v.Project.Shows(meta) {
 		return
 	}
-	v.attribute(o, meta, map[string]any{
-		"resourceType": r.Name,
-		"created":      Instant(created),
-		"lastModified": Instant(modified),
-		"location":     v.Location(r, id),
-		"version":      tag,
+	o.member(meta.Name(), func(x *object) {
+		for _, sub := range meta.Subs {
+			if !v.Project.showsSub(sub) {
+				continue
+			}
+			switch sub.Key {
+			case "resourcetype":
+				x.text(sub.Name(), r.Name)
+			case "created":
+				x.text(sub.Name(), Instant(created))
+			case "lastmodified":
+				x.text(sub.Name(), Instant(modified))
+			case "location":
+				x.text(sub.Name(), v.Location(r, id))
+			case "version":
+				x.text(sub.Name(), tag)
+			}
+		}
 	})
 }
 

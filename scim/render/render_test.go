@@ -64,17 +64,3 @@ func TestReturned(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAppendUser(b *testing.B) {
-	var doc storage.Document
-	if err := json.Unmarshal([]byte(`{"userName":"ana@mercy.example","displayName":"Ana Lima","title":"Registered Nurse","name":{"givenName":"Ana","familyName":"Lima"},
-		"emails":[{"type":"work","value":"ana@mercy.example","primary":true}],"phoneNumbers":[{"type":"mobile","value":"+1 212 555 0123"}]}`), &doc); err != nil {
-		b.Fatal(err)
-	}
-	u := User{User: storage.User{ID: "7b1f6e0a-83d2-4a34-bc42-000000000000", Document: doc, Active: true}}
-	v := View{BaseURL: "https://scim.example/scim/v2", Now: time.Now()}
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = v.AppendUser(make([]byte, 0, 2048), u)
-	}
-}
