@@ -41,3 +41,4 @@ fuzz:
 	go test -run=NONE -fuzz=FuzzPatch -fuzztime=20s -fuzzminimizetime=1x ./scim/patch
 	go test -run=NONE -fuzz=FuzzDecode -fuzztime=20s -fuzzminimizetime=1x ./scim/schema
 	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s -fuzzminimizetime=1x ./policy
+	go test -run=NONE -fuzz=FuzzCursor -fuzztime=20s -fuzzminimizetime=1x ./scim
