@@ -54,7 +54,7 @@ func (x *exchange) bulk() error {
 		}
 		// A client that left stops the rest; what was done stays done.
 		if x.r.Context().Err() != nil {
-			b.unfinished = context.Cause(x.r.Context())
+			b.unfinished = notAttempted(context.Cause(x.r.Context()))
 			break
 		}
 		if circular(step) {
@@ -75,6 +75,15 @@ func (x *exchange) bulk() error {
 	}
 	write(x.w, x.r, http.StatusOK, answer)
 	return nil
+}
+
+// notAttempted is the answer for an operation that was never begun; a cause that
+// the door gave has words of its own.
+func notAttempted(cause error) error {
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return refuse(http.StatusServiceUnavailable, "the Bulk ended before this operation, which was not attempted; send it again")
+	}
+	return cause
 }
 
 // read reads the message and counts it before anything is done.
