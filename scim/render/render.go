@@ -5,6 +5,7 @@ package render
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -358,6 +359,11 @@ type Page struct {
 // AppendPage writes a ListResponse (RFC 7644 §3.4.2). Resources is there even
 // when it is empty: providers read it without asking.
 func AppendPage(buf []byte, urn string, p Page) []byte {
+	size := 512
+	for _, item := range p.Items {
+		size += len(item) + 1
+	}
+	buf = slices.Grow(buf, size)
 	o := open(buf)
 	o.texts("schemas", []string{urn})
 	o.number("totalResults", int64(p.Total))
