@@ -64,7 +64,7 @@ func asFault(err error) *lifecycle.Fault {
 		return &lifecycle.Fault{Kind: kindUnauthenticated, Message: refusal.Reason, Err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the request took too long and was given up; try again", Err: err}
+		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the request took too long, and may have been carried out all the same; look before you repeat it", Err: err}
 	}
 	return lifecycle.AsFault(err)
 }

@@ -150,6 +150,9 @@ func (s *Service) RevokeEvidence(ctx context.Context, by Actor, user, evidence, 
 	if strings.TrimSpace(reason) == "" {
 		return Faultf(KindInvalid, "reason", "reason is missing; say for the record why the evidence is taken back")
 	}
+	if len(reason) > 2000 {
+		return Faultf(KindInvalid, "reason", "reason is longer than 2000 bytes; send a shorter one")
+	}
 	_, err := s.onUser(ctx, by, by.Participant, user, func(ctx context.Context, d *deed) (change, error) {
 		i := slices.IndexFunc(d.on.evidence, func(e storage.Evidence) bool { return e.ID == evidence })
 		switch {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"time"
+	"unicode"
 
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
@@ -36,8 +37,21 @@ type letter struct {
 	Expires     time.Time
 }
 
-// Name is how the person is addressed.
+// Name is how the person is addressed: letters and what stands between them in
+// names. A provider may send anything as a name, and our letterhead carries none
+// of its links, lines or instructions.
 func (l letter) Name() string {
+	const longest = 60
+	name := []rune(strings.Join(strings.FieldsFunc(l.sent(), func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.M) && !strings.ContainsRune("'’-", r)
+	}), " "))
+	if len(name) == 0 {
+		return "colleague"
+	}
+	return string(name[:min(len(name), longest)])
+}
+
+func (l letter) sent() string {
 	name := strings.TrimSpace(l.User.GivenName + " " + l.User.FamilyName)
 	switch {
 	case name != "":

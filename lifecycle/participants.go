@@ -94,6 +94,9 @@ func (s *Service) ChangeParticipant(ctx context.Context, by Actor, id string, ed
 // SuspendParticipant closes gate participant for everybody there in this very
 // transaction: one row, joined by every reader. A second call changes nothing.
 func (s *Service) SuspendParticipant(ctx context.Context, by Actor, id, reason string) (storage.Participant, error) {
+	if len(reason) > 2000 {
+		return storage.Participant{}, Faultf(KindInvalid, "reason", "reason is longer than 2000 bytes; send a shorter one")
+	}
 	if strings.TrimSpace(reason) == "" {
 		return storage.Participant{}, Faultf(KindInvalid, "reason", "reason is missing; say for the record why the participant is suspended")
 	}

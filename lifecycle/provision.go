@@ -17,7 +17,6 @@ import (
 func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (storage.User, error) {
 	var kept storage.User
 	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		now := tx.Now()
 		participant, err := tx.GetParticipant(ctx, a.Participant)
 		if err != nil {
 			return fmt.Errorf("participant %s: %w", a.Participant, err)
@@ -27,7 +26,7 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 			return fmt.Errorf("user id: %w", err)
 		}
 		u := storage.User{
-			ID: id.String(), Participant: a.Participant, ClinicalAlerts: "none", Created: now,
+			ID: id.String(), Participant: a.Participant, ClinicalAlerts: "none",
 		}
 		if err := fill(&u, draft); err != nil {
 			return err
@@ -56,6 +55,9 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 				return err
 			}
 			c.action, c.sentence = "user.rehired", "The identity provider created a person again who was inactive here; the old id is kept."
+		}
+		if old == nil {
+			u.Created = tx.Now()
 		}
 		kept, err = s.settle(ctx, tx, a, participant, on, old, u, c)
 		return err

@@ -17,7 +17,13 @@ func TestParseEmail(t *testing.T) {
 		{"a@b.example", "a@b.example", ""},
 		{"o'neil_x@mercy.example", "o'neil_x@mercy.example", ""},
 		{"Jose\u0301@mercy.example", "jos\u00e9@mercy.example", ""},
-		{"ana@m\u00fcnchen.example", "ana@m\u00fcnchen.example", ""},
+		{"ana@m\u00fcnchen.example", "ana@xn--mnchen-3ya.example", ""},
+		{"ana@xn--mnchen-3ya.example", "ana@xn--mnchen-3ya.example", ""}, // the same domain
+		{"ana@\uff4dercy.example", "ana@mercy.example", ""},              // a full-width letter
+		{"\uff49nfo@mercy.example", "", "several people"},
+		{"\u0456nfo@mercy.example", "", "several alphabets"}, // a Cyrillic i
+		{"ana@merc\u0443.example", "", "several alphabets"},
+		{"\u0438\u0440\u0438\u043d\u0430@mercy.example", "\u0438\u0440\u0438\u043d\u0430@mercy.example", ""},
 		{"ed.lab@mercy.example", "", "several people"},
 		{"ed@mercy.example", "ed@mercy.example", ""}, // a person may be called Ed
 		{"art.staffordson@mercy.example", "art.staffordson@mercy.example", ""},

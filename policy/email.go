@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
@@ -42,18 +43,50 @@ func ParseEmail(s string) (key, fault string) {
 	if !validLocal(local) || !validDomain(domain) {
 		return "", outwardEmail
 	}
+	if mixed(local) || slices.ContainsFunc(strings.Split(domain, "."), mixed) {
+		return "", "e-mail address mixes letters of several alphabets, which look alike; send the address as it is written"
+	}
+	if !ascii(domain) {
+		// One domain has one name, however it is written (RFC 5891 §4.4).
+		name, err := idna.Lookup.ToASCII(domain)
+		if err != nil {
+			return "", outwardEmail
+		}
+		key = local + "@" + name
+	}
 	if shared(local) {
 		return "", "e-mail address " + local + "@ is a mailbox that several people read; send an address that only this person can read"
 	}
 	return key, ""
 }
 
-// foldAddress is case folding between two canonical compositions.
+// foldAddress is case folding between two compatible compositions: full-width
+// letters and ligatures are the letters that they stand for.
 func foldAddress(s string) string {
 	if ascii(s) {
 		return strings.ToLower(s)
 	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+}
+
+// alphabets are the scripts whose letters pass for one another's.
+var alphabets = []*unicode.RangeTable{unicode.Latin, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee}
+
+// mixed says whether a text has letters of more than one of the alphabets.
+func mixed(s string) bool {
+	var of *unicode.RangeTable
+	for _, r := range s {
+		for _, a := range alphabets {
+			if !unicode.Is(a, r) {
+				continue
+			}
+			if of != nil && of != a {
+				return true
+			}
+			of = a
+		}
+	}
+	return false
 }
 
 func validLocal(local string) bool {

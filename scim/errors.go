@@ -41,7 +41,7 @@ func answer(err error) refusal {
 		return refusal{status: http.StatusRequestEntityTooLarge, detail: "the body is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes, the limit here; send less at once"}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return refusal{status: http.StatusServiceUnavailable, detail: "the request took too long and was not carried out; try again"}
+		return refusal{status: http.StatusServiceUnavailable, detail: "the request took too long, and may have been carried out all the same; look before you repeat it"}
 	}
 	f := lifecycle.AsFault(err)
 	switch f.Kind {

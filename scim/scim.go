@@ -230,6 +230,9 @@ var otherVersion = regexp.MustCompile(`^[vV][0-9][^/]*$`)
 // below answers the path under the version segment. Another version is never
 // served in silence (RFC 7644 §3.13).
 func below(path string) (string, error) {
+	if !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
+		return "", refuse(http.StatusNotFound, "the path is no text in UTF-8; nothing is served under it")
+	}
 	rest, versioned := strings.CutPrefix(path+"/", Prefix+"/")
 	if !versioned {
 		rest = strings.TrimPrefix(rest, root+"/")

@@ -136,7 +136,9 @@ type Reader interface {
 type Tx interface {
 	Reader
 
-	// Now is the transaction's one clock reading, UTC, whole microseconds.
+	// Now is the transaction's one clock reading, UTC, whole microseconds, taken
+	// when it is first asked for: lock first, then ask, and instants follow the
+	// order of the deeds on a row.
 	Now() time.Time
 
 	// LockUser is GetUser that keeps others from changing the row. Deleted

@@ -15,6 +15,7 @@ type Leniency string
 const (
 	BareValue           Leniency = "bare-value"            // a scalar where an object with "value" belongs
 	ContentTypeMissing  Leniency = "content-type-missing"  // a body without Content-Type
+	CoreNamed           Leniency = "core-named"            // the core schema's URN holding an object of core attributes
 	CountChanged        Leniency = "count-changed"         // another count than that of the query which a cursor came from
 	CreateOnMiss        Leniency = "create-on-miss"        // a value filter of plain eq that matches nothing creates its element
 	ExtensionUnlisted   Leniency = "extension-unlisted"    // an extension's object without its URN in schemas

@@ -206,6 +206,16 @@ func readOnly(a *schema.Attribute) error {
 // dotted or qualified by a URN: Entra ID sends such.
 func (req *Request) expand(kind Kind, attributes protocol.Object) error {
 	for _, m := range attributes {
+		if req.Resource.IsBase(m.Name) {
+			core, err := schema.CoreObject(m, req.reading)
+			if err != nil {
+				return err
+			}
+			if err := req.expand(kind, core); err != nil {
+				return err
+			}
+			continue
+		}
 		if x := req.Resource.Extension(m.Name); x != nil {
 			if err := req.addExtension(kind, x, m.Value); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/healthix/healthix-scim/scim/dialect"
@@ -34,6 +35,9 @@ func (r *Resource) Decode(o protocol.Object, reading *dialect.Reading) (storage.
 		return nil, err
 	}
 	doc := storage.Document{}
+	if o, err = r.flatten(o, reading); err != nil {
+		return nil, err
+	}
 	for _, m := range o {
 		if x := r.Extension(m.Name); x != nil {
 			if err := r.decodeExtension(doc, x, m.Value, listed[x], reading); err != nil {
@@ -60,6 +64,50 @@ func (r *Resource) Decode(o protocol.Object, reading *dialect.Reading) (storage.
 		}
 	}
 	return doc, r.CheckRequired(doc)
+}
+
+// flatten reads an object under the core schema's own URN as what it says: core
+// attributes. Leaving it out would lose an "active": false.
+func (r *Resource) flatten(o protocol.Object, reading *dialect.Reading) (protocol.Object, error) {
+	if !slices.ContainsFunc(o, func(m protocol.Member) bool { return r.IsBase(m.Name) }) {
+		return o, nil
+	}
+	flat := make(protocol.Object, 0, len(o))
+	for _, m := range o {
+		if !r.IsBase(m.Name) {
+			flat = append(flat, m)
+			continue
+		}
+		inner, err := CoreObject(m, reading)
+		if err != nil {
+			return nil, err
+		}
+		flat = append(flat, inner...)
+	}
+	seen := map[string]bool{}
+	for _, m := range flat {
+		key := strings.ToLower(m.Name)
+		if seen[key] {
+			return nil, protocol.Errorf(protocol.InvalidSyntax, m.Name, "%s is there twice, by itself and under %s; send it once", protocol.Quote(m.Name), r.Base.URN)
+		}
+		seen[key] = true
+	}
+	return flat, nil
+}
+
+// IsBase says whether a member's name is the core schema's URN.
+func (r *Resource) IsBase(name string) bool { return strings.EqualFold(name, r.Base.URN) }
+
+// CoreObject is the object under the core schema's URN.
+func CoreObject(m protocol.Member, reading *dialect.Reading) (protocol.Object, error) {
+	inner, ok := m.Value.(protocol.Object)
+	if !ok {
+		return nil, wrongType(m.Name, "an object", m.Value)
+	}
+	if !reading.Allow(dialect.CoreNamed) {
+		return nil, protocol.Errorf(protocol.InvalidSyntax, protocol.Quote(m.Name), "core attributes stand under the core schema's URN; send them by themselves")
+	}
+	return inner, nil
 }
 
 func (r *Resource) decodeExtension(doc storage.Document, x *Schema, value any, listed bool, reading *dialect.Reading) error {

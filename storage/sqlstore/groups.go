@@ -33,7 +33,8 @@ func (r reader) getGroup(ctx context.Context, participant, id, lock string) (sto
 	return found[0], nil
 }
 
-// ListMembers answers a group's direct members by id.
+// ListMembers answers a group's direct members by id. A row may outlive its
+// member, when somebody was deleted in the moment they were added.
 func (r reader) ListMembers(ctx context.Context, group string) ([]storage.Member, error) {
 	var rows []storage.Member
 	if _, err := r.get(ctx, &rows, `select m.member_id as id, m.type,
@@ -41,7 +42,7 @@ func (r reader) ListMembers(ctx context.Context, group string) ([]storage.Member
 	  from group_member m
 	  left join users u on m.type = 'User' and u.id = m.member_id
 	  left join groups g on m.type = 'Group' and g.id = m.member_id
-	  where m.group_id = ? order by m.member_id`, group); err != nil {
+	  where m.group_id = ? and u.deleted is null and g.deleted is null order by m.member_id`, group); err != nil {
 		return nil, fmt.Errorf("members of group %s: %w", group, err)
 	}
 	return rows, nil
@@ -50,11 +51,15 @@ func (r reader) ListMembers(ctx context.Context, group string) ([]storage.Member
 // CountMembers counts a group's direct members.
 func (r reader) CountMembers(ctx context.Context, group string) (int, error) {
 	var n int
-	if _, err := r.get(ctx, &n, "select count(*) from group_member where group_id = ?", group); err != nil {
+	if _, err := r.get(ctx, &n, "select count(*) from group_member m where m.group_id = ? and "+notDeleted, group); err != nil {
 		return 0, fmt.Errorf("count the members of group %s: %w", group, err)
 	}
 	return n, nil
 }
+
+// notDeleted is a condition on a membership m.
+const notDeleted = `not exists (select 1 from users mu where mu.id = m.member_id and mu.deleted is not null)
+  and not exists (select 1 from groups mg where mg.id = m.member_id and mg.deleted is not null)`
 
 // holding is a group that holds a member directly.
 type holding struct {

@@ -144,7 +144,7 @@ func stamp(t *time.Time) string {
 // version before it, else two versions would share an instant.
 func (t *tx) validFrom(ctx context.Context, table, key, id string, version int64) (time.Time, error) {
 	if version == 1 {
-		return t.now, nil
+		return t.Now(), nil
 	}
 	if err := t.flush(ctx); err != nil { // a deed may write one twice
 		return time.Time{}, err
@@ -154,10 +154,10 @@ func (t *tx) validFrom(ctx context.Context, table, key, id string, version int64
 	if err != nil {
 		return time.Time{}, err
 	}
-	if after := time.Time(before).Add(time.Microsecond); found > 0 && after.After(t.now) {
+	if after := time.Time(before).Add(time.Microsecond); found > 0 && after.After(t.Now()) {
 		return after, nil
 	}
-	return t.now, nil
+	return t.Now(), nil
 }
 
 // recordText is a record's canonical bytes.

@@ -87,9 +87,9 @@ type keptJob struct {
 // insertJob speaks to database/sql: most deeds promise something, and gorm
 // would double what that costs.
 func (t *tx) insertJob(ctx context.Context, kind, key, subject string, at time.Time) (kept keptJob, err error) {
-	query, args := insertTableJob, tableJob(kind, key, subject, at, t.now)
+	query, args := insertTableJob, tableJob(kind, key, subject, at, t.Now())
 	if t.engine == postgresEngine {
-		query, args = insertRiverJob, riverJob(kind, key, subject, at, t.now)
+		query, args = insertRiverJob, riverJob(kind, key, subject, at, t.Now())
 	}
 	err = t.sql.QueryRowContext(ctx, query, args...).Scan(&kept.ID, &kept.State)
 	return kept, fault(err)

@@ -320,7 +320,7 @@ func (l *lowering) addresses(condition func(e statement) error) error {
 }
 
 func (l *lowering) members() statement {
-	return statement{sql: "exists (select 1 from group_member m where m.group_id = g.id and "}
+	return statement{sql: "exists (select 1 from group_member m where m.group_id = g.id and " + notDeleted + " and "}
 }
 
 // holdingGroups opens the set of what the groups hold that the condition names,

@@ -13,10 +13,10 @@ const nodeLife = 15 * time.Second
 func (s *Store) Beat(ctx context.Context, node string) (int, error) {
 	var alive int
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.do(ctx, "insert into node (id, seen) values (?, ?) on conflict (id) do update set seen = excluded.seen", node, instant(t.now)); err != nil {
+		if _, err := t.do(ctx, "insert into node (id, seen) values (?, ?) on conflict (id) do update set seen = excluded.seen", node, instant(t.Now())); err != nil {
 			return err
 		}
-		if _, err := t.do(ctx, "delete from node where seen < ?", instant(t.now.Add(-nodeLife))); err != nil {
+		if _, err := t.do(ctx, "delete from node where seen < ?", instant(t.Now().Add(-nodeLife))); err != nil {
 			return err
 		}
 		_, err := t.get(ctx, &alive, "select count(*) from node")

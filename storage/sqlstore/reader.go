@@ -30,7 +30,7 @@ import (
 //   - r.steady gives a reader whose statements all see one state, for answers
 //     that take more than one.
 //   - In a deed, tx.sql is the transaction as database/sql knows it (both
-//     engines), tx.now its clock reading; faults are translated by fault(err).
+//     engines), tx.Now() its clock reading; faults are translated by fault(err).
 
 // reader looks things up in a connection pool or in a transaction.
 type reader struct {
@@ -42,14 +42,22 @@ type reader struct {
 // tx is a deed's transaction.
 type tx struct {
 	reader
-	sql *sql.Tx
-	now time.Time
+	sql   *sql.Tx
+	clock func() time.Time
+	now   time.Time // read when it is first asked for
 
 	additions []addition // to the record; see flush
 }
 
-// Now is the transaction's one clock reading.
-func (t *tx) Now() time.Time { return t.now }
+// Now is the transaction's one clock reading. It is taken when it is first asked
+// for: a deed locks before it asks, and so what waited for a lock is recorded
+// after what it waited for.
+func (t *tx) Now() time.Time {
+	if t.now.IsZero() {
+		t.now = t.clock()
+	}
+	return t.now
+}
 
 // instant is a time as the engine keeps it.
 type instant time.Time

@@ -63,7 +63,7 @@ func (s *Store) begun(in *sql.Tx) *tx {
 	// A context makes gorm give the session a statement of its own.
 	db := s.writes.Session(&gorm.Session{NewDB: true, Context: context.Background()})
 	db.Statement.ConnPool = in
-	return &tx{reader: reader{db: db, engine: s.engine, inside: true}, sql: in, now: s.now()}
+	return &tx{reader: reader{db: db, engine: s.engine, inside: true}, sql: in, clock: s.now}
 }
 
 // run is the deed and, when it ended well, the record of it.
