@@ -98,7 +98,7 @@ func write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	h.Set("Cache-Control", "no-store") // personal data
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that left is nobody's error
+		_, _ = w.Write(body) //nolint:gosec // JSON, sent as such with nosniff; a client that left is nobody's error
 	}
 }
 

@@ -20,7 +20,7 @@ type engine struct {
 
 var engines = []engine{
 	{"sqlite", func(t testing.TB) string { return "sqlite://" + filepath.Join(t.TempDir(), "scim.db") }},
-	{"postgres", func(t testing.TB) string { return pgtest.URL(t) }},
+	{"postgres", pgtest.URL},
 }
 
 type noMail struct{}

@@ -393,9 +393,11 @@ func instants(field storage.Field, op storage.Op, t time.Time) storage.Filter {
 			return before(floor)
 		}
 		return before(next)
-	default: // le; operand admits no other
+	case storage.OpLe:
 		return before(next)
+	case storage.OpCo, storage.OpSw, storage.OpEw, storage.OpPresent: // operand and presence let none through
 	}
+	return never
 }
 
 // typed lowers to a comparison on the folded document.

@@ -139,8 +139,11 @@ func compareText(op storage.Op, s, want string) bool {
 		return strings.HasPrefix(s, want)
 	case storage.OpEw:
 		return strings.HasSuffix(s, want)
+	case storage.OpEq, storage.OpNe, storage.OpGt, storage.OpGe, storage.OpLt, storage.OpLe:
+		return ordered(op, strings.Compare(s, want))
+	case storage.OpPresent: // asked for without a value, so never here
 	}
-	return ordered(op, strings.Compare(s, want))
+	return false
 }
 
 func ordered(op storage.Op, c int) bool {
@@ -157,6 +160,7 @@ func ordered(op storage.Op, c int) bool {
 		return c < 0
 	case storage.OpLe:
 		return c <= 0
+	case storage.OpCo, storage.OpSw, storage.OpEw, storage.OpPresent: // no order
 	}
 	return false
 }

@@ -5,7 +5,6 @@ package filter
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -129,8 +128,8 @@ func newParser(text string) (*parser, error) {
 
 // fault names the place and what was expected; it does not repeat the filter,
 // which may hold personal data.
-func (p *parser) fault(format string, args ...any) error {
-	return protocol.Errorf(protocol.InvalidFilter, "filter", "the filter cannot be read at character %d: %s", utf8.RuneCountInString(p.text[:p.pos])+1, fmt.Sprintf(format, args...))
+func (p *parser) fault(expected string) error {
+	return protocol.Errorf(protocol.InvalidFilter, "filter", "the filter cannot be read at character %d: %s", utf8.RuneCountInString(p.text[:p.pos])+1, expected)
 }
 
 func (p *parser) space() {

@@ -306,10 +306,9 @@ func mustBeValid(t *testing.T, text []byte) {
 	if _, err := schema.User.Decode(o, reading); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
+	known := []dialect.Leniency{dialect.SchemasMissing, dialect.ExtensionUnlisted, dialect.FormAsSent} // documents hold no schemas
 	for _, l := range reading.Leniencies() {
-		switch l {
-		case dialect.SchemasMissing, dialect.ExtensionUnlisted, dialect.FormAsSent: // documents hold no schemas
-		default:
+		if !slices.Contains(known, l) {
 			t.Fatalf("it takes %s to read %s", l, text)
 		}
 	}

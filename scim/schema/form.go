@@ -10,6 +10,31 @@ import (
 	"github.com/healthix/healthix-scim/scim/protocol"
 )
 
+// text checks a value of a type that travels as a string.
+func (a *Attribute) text(v any, reading *dialect.Reading) (any, error) {
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		return nil, wrongType(a.Path(), "a string", v)
+	case a.Type == DateTime:
+		if _, ok := ParseTime(s); !ok {
+			return nil, protocol.Errorf(protocol.InvalidValue, a.Path(), "%s is no dateTime; send date, time and zone, as in 2026-01-31T08:00:00Z", a.Path())
+		}
+	case a.Type == Binary && !isBase64(s):
+		return nil, protocol.Errorf(protocol.InvalidValue, a.Path(), "%s is not base64 (RFC 4648 §4)", a.Path())
+	}
+	if len(s) > maxIndexed && indexed[a.Path()] {
+		return nil, protocol.Errorf(protocol.InvalidValue, a.Path(), "%s has %d bytes; at most %d are kept", a.Path(), len(s), maxIndexed)
+	}
+	return s, a.checkForm(s, reading)
+}
+
+// isBase64 accepts both paddings (RFC 7643 §2.3.6) and the line breaks of PEM.
+func isBase64(s string) bool {
+	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(unwrapped(s), "="))
+	return err == nil
+}
+
 // checkForm holds text to the form that RFC 7643 asks of it beside its type.
 // Providers send "United States" and half certificates, and want back what they
 // sent, so that only a strict reading refuses.
