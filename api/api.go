@@ -93,7 +93,8 @@ type server struct {
 	seal     cipher.AEAD
 	clients  *limiter // per participant, on /scim/v2
 	visitors *limiter // per address: redeeming, and SCIM discovery without a token
-	bulks    bulkQueue
+	bulks    *lanes
+	lists    *lanes
 	routes   []route
 	openAPI  []byte
 }
@@ -109,6 +110,7 @@ func New(o Options) http.Handler {
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
 	s := &server{
 		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key),
+		bulks: newLanes(1, bulkQueued), lists: newLanes(listsAtOnce, listsQueued),
 		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
 	}
 	s.routes = s.table()

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/healthix/healthix-scim/lifecycle"
 )
@@ -24,6 +25,9 @@ const (
 
 // readBody reads a body whole, within its limits.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, lifecycle.Faultf(kindMedia, "", "the body's Content-Encoding is %q; send it as it is", encoding)
+	}
 	tooLarge := lifecycle.Faultf(kindTooLarge, "", "the body is larger than %d bytes, the limit here", limit)
 	if r.ContentLength > limit {
 		return nil, tooLarge
@@ -82,6 +86,9 @@ func decode(body []byte, into any) error {
 		}
 		return lifecycle.Faultf(lifecycle.KindInvalid, "", "a JSON body is needed, with %s", expected(target))
 	}
+	if !utf8.Valid(body) {
+		return lifecycle.Faultf(lifecycle.KindInvalid, "", "the body is not valid UTF-8")
+	}
 	if !json.Valid(body) {
 		var nothing any
 		return lifecycle.Faultf(lifecycle.KindInvalid, "", "the body is not valid JSON: %v", json.Unmarshal(body, &nothing))
@@ -94,8 +101,8 @@ func decode(body []byte, into any) error {
 	if errors.As(err, &wrong) {
 		return lifecycle.Faultf(lifecycle.KindInvalid, wrong.Field, "%s must be %s, not %s", orBody(wrong.Field), typeName(wrong.Type), wrong.Value)
 	}
-	if err != nil { // a type of ours that reads itself, as an instant does
-		return &lifecycle.Fault{Kind: lifecycle.KindInvalid, Message: "a value in the body cannot be read: " + err.Error(), Err: err}
+	if err != nil { // a type that reads itself: an instant
+		return &lifecycle.Fault{Kind: lifecycle.KindInvalid, Message: "an instant in the body cannot be read; send one such as 2026-03-02T15:00:00Z", Err: err}
 	}
 	return nil
 }
@@ -120,6 +127,9 @@ func checkMembers(raw json.RawMessage, t reflect.Type, at string) error {
 			}
 		}
 	case t.Kind() == reflect.Struct && json.Unmarshal(raw, &object) == nil:
+		if twice := repeated(raw); twice != "" {
+			return lifecycle.Faultf(lifecycle.KindInvalid, at, "%s has the member %q twice; send it once", orBody(at), twice)
+		}
 		known := members(t)
 		for name, value := range object {
 			path := strings.TrimPrefix(at+"."+name, ".")
@@ -133,6 +143,32 @@ func checkMembers(raw json.RawMessage, t reflect.Type, at string) error {
 		}
 	}
 	return nil
+}
+
+// repeated finds a member that an object has twice: encoding/json would take the
+// last one, and a proxy may have judged the first.
+func repeated(object json.RawMessage) string {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return ""
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return ""
+		}
+		if seen[name] {
+			return name
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return ""
+		}
+	}
+	return ""
 }
 
 func orBody(path string) string {

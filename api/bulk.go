@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/healthix/healthix-scim/api/auth"
@@ -57,7 +56,7 @@ func (s *server) serveBulk(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, bulkLater(w))
 		return
 	}
-	defer s.bulks.leave(who.Participant)
+	defer s.bulks.exit(who.Participant)
 	body, err := readBody(w, r, maxBulk) // before the turn: a slow client holds up nobody
 	if err != nil {
 		s.refuse(w, r, err)
@@ -133,45 +132,4 @@ func (s *server) tokenHolds(r *http.Request) error {
 		return lifecycle.Faultf(lifecycle.KindForbidden, "", "this was not carried out: %s", refusal.Reason)
 	}
 	return err
-}
-
-// bulkQueue lets one Bulk of each participant run and a few wait. The zero value
-// is empty.
-type bulkQueue struct {
-	mu    sync.Mutex
-	lanes map[string]*bulkLane
-}
-
-type bulkLane struct {
-	inside int           // running and waiting
-	turn   chan struct{} // who could put something in runs; the others follow in order
-}
-
-// enter takes a place in the participant's lane, if there is one.
-func (q *bulkQueue) enter(participant string) (turn chan struct{}, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.lanes == nil {
-		q.lanes = map[string]*bulkLane{}
-	}
-	l := q.lanes[participant]
-	if l == nil {
-		l = &bulkLane{turn: make(chan struct{}, 1)}
-		q.lanes[participant] = l
-	}
-	if l.inside > bulkQueued {
-		return nil, false
-	}
-	l.inside++
-	return l.turn, true
-}
-
-func (q *bulkQueue) leave(participant string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.lanes[participant]
-	l.inside--
-	if l.inside == 0 {
-		delete(q.lanes, participant)
-	}
 }

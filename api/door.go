@@ -153,6 +153,9 @@ func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // enter knows who asks: a valid token with one of these scopes.
 func (s *server) enter(r *http.Request, scopes []string) (auth.Principal, error) {
 	t := trailOf(r.Context())
+	if len(r.Header.Values("Authorization")) > 1 {
+		return auth.Principal{}, &auth.Refusal{Reason: "the request has more than one Authorization header"} // a proxy may have judged the other
+	}
 	who, err := s.Checker.Check(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
 		t.heard.refused(err)

@@ -77,6 +77,14 @@ func (s *server) serveSCIM(w http.ResponseWriter, r *http.Request) {
 	}
 	trailOf(r.Context()).heard.sent(body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	if isList(r) && who.Participant != "" {
+		done, err := s.listTurn(w, r, who.Participant)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		defer done()
+	}
 	if who.Scope != auth.ScopeAuditor || !people {
 		s.SCIM.ServeHTTP(w, r)
 		return
