@@ -15,6 +15,7 @@ type sortKey struct {
 	expression statement // NULL when absent, which mayBe says
 	mayBe      bool
 	falls      bool
+	decides    bool // no two rows have the same
 	// evade is added where rows are ordered, and an index must not serve.
 	evade string
 	at    any // its value at the position that the page begins at
@@ -42,7 +43,7 @@ func (l *lowering) sortKeys(q storage.Query) ([]sortKey, error) {
 			keys = append(keys, k)
 		}
 		if l.resource.fields[o.Field].unique && q.Participant != "" && !q.Deleted {
-			return keys, nil // what comes after it decides nothing
+			keys[len(keys)-1].decides = true
 		}
 	}
 	id := sortKey{expression: statement{sql: l.resource.alias + ".id"}, falls: keys[len(keys)-1].falls, at: position.ID}
@@ -221,6 +222,9 @@ func (l *lowering) order(keys []sortKey) {
 			l.write(" asc nulls last")
 		case k.falls:
 			l.write(" desc")
+		}
+		if k.decides {
+			return
 		}
 		joint = ", "
 	}

@@ -73,9 +73,15 @@ func (p *population) userRecords(now time.Time) []record {
 func (p *population) groupRecords() []record {
 	var out []record
 	for _, g := range p.groups {
-		out = append(out, recordOfGroup(g, p.members[g.ID]))
+		out = append(out, recordOfGroup(g, slices.DeleteFunc(slices.Clone(p.members[g.ID]), p.deleted)))
 	}
 	return out
+}
+
+// deleted says whether a membership has outlived its member.
+func (p *population) deleted(m storage.Member) bool {
+	return slices.ContainsFunc(p.users, func(u storage.User) bool { return u.ID == m.ID && u.Deleted != nil }) ||
+		slices.ContainsFunc(p.groups, func(g storage.Group) bool { return g.ID == m.ID && g.Deleted != nil })
 }
 
 // holding lists the live groups that hold a member, directly or not.
