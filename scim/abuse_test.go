@@ -114,6 +114,54 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// TestAHundredThousandIDs: more than a statement has parameters for.
+func TestAHundredThousandIDs(t *testing.T) {
+	inBothProfiles(t, func(t *testing.T, s *server) {
+		const n = 100_000
+		group := s.newGroup(t, "G", s.newUser(t, "a@mercy.example"))
+		strangers := make([]string, n)
+		for i := range strangers {
+			strangers[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		}
+		if r := s.ask(t, "PATCH", "/Groups/"+group, patchOf(`{"op":"add","path":"members","value":`+memberList(strangers)+`}`)); !r.isError(400, "invalidValue") {
+			t.Errorf("strangers added: %d %.300s", r.Code, r.Body)
+		}
+		removals := make([]string, 40_000)
+		for i := range removals {
+			removals[i] = `{"op":"remove","path":"members[value eq \"` + strangers[i] + `\"]"}`
+		}
+		r := s.must(t, 200, "PATCH", "/Groups/"+group, patchOf(removals...))
+		if members, _ := r.body["members"].([]any); len(members) != 1 {
+			t.Errorf("members left: %v", members)
+		}
+		if r := s.ask(t, "PUT", "/Groups/"+group, fmt.Sprintf(`{"schemas":[%q],"displayName":"G","members":%s}`, urnGroup, memberList(strangers))); !r.isError(400, "invalidValue") {
+			t.Errorf("replaced by strangers: %d %.300s", r.Code, r.Body)
+		}
+	}, 109, 114)
+}
+
+// TestDocumentsDoNotGrowWithoutEnd: what a body may not hold, many may not
+// gather.
+func TestDocumentsDoNotGrowWithoutEnd(t *testing.T) {
+	inBothProfiles(t, func(t *testing.T, s *server) {
+		user := s.newUser(t, "big@mercy.example")
+		refused := false
+		for i := range 8 {
+			r := s.ask(t, "PATCH", "/Users/"+user+"?attributes=id", patchOf(fmt.Sprintf(`{"op":"add","path":"roles","value":[{"value":"r%d","display":"%s"}]}`, i, strings.Repeat("x", 300_000))))
+			if refused = r.isError(400, "invalidValue"); refused {
+				break
+			}
+			if r.Code != 200 {
+				t.Fatalf("%d %.300s", r.Code, r.Body)
+			}
+		}
+		if !refused {
+			t.Error("2.4 MB are kept, a body holds 1")
+		}
+		s.must(t, 200, "PATCH", "/Users/"+user, patchOf(`{"op":"remove","path":"roles"}`))
+	}, 88, 141)
+}
+
 // TestBodiesAreReadToTheirLimit: a body without end is left off at the limit.
 func TestBodiesAreReadToTheirLimit(t *testing.T) {
 	inBothProfiles(t, func(t *testing.T, s *server) {

@@ -34,7 +34,35 @@ func (req *Request) Apply(old storage.Document, current protocol.Object) (storag
 			return nil, err
 		}
 	}
+	if n := size(doc); n > maxDocument && n > size(old) { // nothing may keep a deactivation out
+		return nil, protocol.Errorf(protocol.InvalidValue, "", "the %s would hold more than %d bytes; shorten its values", req.Resource.Name, maxDocument)
+	}
 	return doc, req.Resource.CheckRequired(doc)
+}
+
+// maxDocument is how many bytes of text a resource may hold: what a body may
+// bring at once, no number of them may gather.
+const maxDocument = 1 << 20
+
+func size(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case storage.Document:
+		return size(map[string]any(v))
+	case map[string]any:
+		for name, e := range v {
+			n += len(name) + size(e)
+		}
+	case []any:
+		for _, e := range v {
+			n += size(e)
+		}
+	case string:
+		n = len(v)
+	default:
+		n = 8
+	}
+	return n
 }
 
 // Same says whether two documents hold the same values.
