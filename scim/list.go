@@ -104,6 +104,9 @@ func (x *exchange) storageQuery(r *schema.Resource, all []*schema.Resource, q qu
 		if out.Filter, err = binder.Bind(parsed); err != nil {
 			return out, err
 		}
+		if err := filter.CheckCost(out.Filter); err != nil {
+			return out, err
+		}
 	}
 	if q.sortBy == "" {
 		return out, nil

@@ -57,6 +57,9 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		least = 16
 	}
 	config.MaxConns = max(config.MaxConns, least)
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTime
+	}
 	where := fmt.Sprintf("%s:%d", config.ConnConfig.Host, config.ConnConfig.Port)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err))
@@ -65,15 +68,33 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 		s.pool.Close()
 		return fmt.Errorf("reach PostgreSQL at %s: %w", where, fault(err))
 	}
-	s.sql = stdlib.OpenDBFromPool(s.pool)
-	s.reads = s.sql
+	// Searches have connections of their own: however many there are, a deed
+	// that ends somebody's access finds one.
+	lookups := config.Copy()
+	lookups.ConnConfig.RuntimeParams["statement_timeout"] = lookupTime
+	if s.lookups, err = pgxpool.NewWithConfig(ctx, lookups); err != nil {
+		return errors.Join(fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err)), s.Close())
+	}
+	s.sql, s.reads = stdlib.OpenDBFromPool(s.pool), stdlib.OpenDBFromPool(s.lookups)
+	var reads *gorm.DB
 	s.writes, err = gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: s.sql}), quiet())
+	if err == nil {
+		reads, err = gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: s.reads}), quiet())
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err)), s.Close())
 	}
-	s.reader = reader{db: s.writes, engine: postgresEngine}
+	s.reader = reader{db: reads, engine: postgresEngine}
 	return nil
 }
+
+const (
+	// connectTime bounds how long a server may take to take a connection.
+	connectTime = 10 * time.Second
+	// lookupTime ends a look-up that goes on without anybody waiting for it; a
+	// request ends earlier.
+	lookupTime = "60s"
+)
 
 func (s *Store) connectSQLite(ctx context.Context, path string) error {
 	path, _, _ = strings.Cut(path, "?")

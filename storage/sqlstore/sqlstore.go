@@ -44,11 +44,12 @@ type Options struct {
 type Store struct {
 	reader // each call sees one committed state
 
-	pool   *pgxpool.Pool // PostgreSQL only
-	sql    *sql.DB       // PostgreSQL: over pool. SQLite: the one write connection
-	writes *gorm.DB      // over sql
-	reads  *sql.DB       // SQLite: the readers' connections. PostgreSQL: same as sql
-	group  *group        // SQLite: deeds that share a commit
+	pool    *pgxpool.Pool // PostgreSQL only: deeds and jobs
+	lookups *pgxpool.Pool // PostgreSQL only: look-ups outside of deeds
+	sql     *sql.DB       // PostgreSQL: over pool. SQLite: the one write connection
+	writes  *gorm.DB      // over sql
+	reads   *sql.DB       // SQLite: the readers' connections. PostgreSQL: over lookups
+	group   *group        // SQLite: deeds that share a commit
 
 	log   *slog.Logger
 	clock func() time.Time
@@ -73,14 +74,19 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 
 // Close ends the connections; deeds that run are waited for.
 func (s *Store) Close() error {
-	var err error
 	if s.group != nil {
 		s.group.close()
-		err = s.reads.Close()
 	}
-	err = errors.Join(err, s.sql.Close())
-	if s.pool != nil {
-		s.pool.Close()
+	var err error
+	for _, db := range []*sql.DB{s.reads, s.sql} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	for _, pool := range []*pgxpool.Pool{s.lookups, s.pool} {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("close the database: %w", err)
