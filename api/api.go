@@ -141,10 +141,10 @@ func (s *server) router() *echo.Echo {
 			handler(c.Response(), r)
 			return nil
 		}
-		switch {
-		case rt.method == "":
+		switch rt.method {
+		case "":
 			e.Any(echoPath(rt.path), mounted)
-		case rt.method == http.MethodGet:
+		case http.MethodGet:
 			e.GET(echoPath(rt.path), mounted)
 			e.HEAD(echoPath(rt.path), mounted)
 		default:

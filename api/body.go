@@ -192,18 +192,14 @@ func expected(t reflect.Type) string {
 
 // typeName says in JSON's words what a Go type takes.
 func typeName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice:
-		return "an array"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	default:
-		return "a whole number"
+	names := map[reflect.Kind]string{
+		reflect.String: "a string", reflect.Bool: "true or false", reflect.Slice: "an array",
+		reflect.Struct: "an object", reflect.Map: "an object",
 	}
+	if name, known := names[t.Kind()]; known {
+		return name
+	}
+	return "a whole number"
 }
 
 // member is one member of a JSON object as a struct declares it.

@@ -205,11 +205,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, 
 // recorded is not answered; one that found nothing is recorded too.
 func (s *server) recordRead(r *http.Request, rt route, c *call, answer any, err error) error {
 	rows := 1
-	switch {
-	case err != nil && asFault(err).Kind == lifecycle.KindNotFound:
+	if err != nil {
 		rows = 0
-	case err != nil:
-		return nil
+		if asFault(err).Kind != lifecycle.KindNotFound {
+			return nil //nolint:nilerr // the read failed and is answered so; nobody read anything
+		}
 	}
 	if list, ok := answer.(interface{ rows() int }); ok {
 		rows = list.rows()

@@ -113,9 +113,8 @@ func tolerate(r *rapid.T, err error) {
 	if err == nil {
 		return
 	}
-	switch lifecycle.AsFault(err).Kind {
-	case lifecycle.KindTaken, lifecycle.KindRefused, lifecycle.KindNotFound:
-	default:
+	expected := []lifecycle.Kind{lifecycle.KindTaken, lifecycle.KindRefused, lifecycle.KindNotFound}
+	if !slices.Contains(expected, lifecycle.AsFault(err).Kind) {
 		r.Fatalf("%v", err)
 	}
 }

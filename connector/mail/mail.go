@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	netmail "net/mail"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,11 +87,11 @@ func openSMTP(rawURL string, from *netmail.Address) (*relay, error) {
 		r.options = append(r.options, gomail.WithTLSPolicy(gomail.TLSOpportunistic), gomail.WithPort(587))
 	}
 	if u.Port() != "" {
-		port, err := net.LookupPort("tcp", u.Port())
-		if err != nil {
+		port, err := strconv.ParseUint(u.Port(), 10, 16)
+		if err != nil || port == 0 {
 			return nil, fmt.Errorf("mail URL: port %q: want a number", u.Port())
 		}
-		r.options = append(r.options, gomail.WithPort(port))
+		r.options = append(r.options, gomail.WithPort(int(port)))
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
