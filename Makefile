@@ -42,3 +42,5 @@ fuzz:
 	go test -run=NONE -fuzz=FuzzDecode -fuzztime=20s -fuzzminimizetime=1x ./scim/schema
 	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s -fuzzminimizetime=1x ./policy
 	go test -run=NONE -fuzz=FuzzCursor -fuzztime=20s -fuzzminimizetime=1x ./scim
+	go test -run=NONE -fuzz=FuzzBulkOperations -fuzztime=20s -fuzzminimizetime=1x ./scim
+	go test -run=NONE -fuzz=FuzzRaw -fuzztime=20s -fuzzminimizetime=1x ./scim/protocol
