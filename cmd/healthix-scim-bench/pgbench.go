@@ -39,32 +39,41 @@ var (
 	average = regexp.MustCompile(`(?m)^latency average = ([0-9.]+) ms`)
 )
 
+// tool runs one of PostgreSQL's programs in the stage's folder.
+func (s *stage) tool(ctx context.Context, name string, args ...string) (string, error) {
+	folder, err := programs()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(folder, name), args...) //nolint:gosec // PostgreSQL's own programs
+	cmd.Dir = s.folder
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return string(out), nil
+}
+
+// settle is what autovacuum has done by the time a database of this size is in
+// use: statistics are there, and the index of documents has no pending list.
+func (s *stage) settle(ctx context.Context) error {
+	_, err := s.tool(ctx, "psql", "-q", "-c", "vacuum analyze", s.filled)
+	return err
+}
+
 // pgbench runs a script with as many clients as the load has. It knows no
 // percentiles: its average stands as p50.
 func (s *stage) pgbench(script string) func(ctx context.Context) (result, error) {
 	return func(ctx context.Context) (result, error) {
-		programs, err := programs()
-		if err != nil {
-			return result{}, err
-		}
 		for name, text := range map[string]string{"prepare.sql": prepareScript, "script.sql": script} {
 			if err := os.WriteFile(filepath.Join(s.folder, name), []byte(text), 0o600); err != nil {
 				return result{}, fmt.Errorf("write script: %w", err)
 			}
 		}
-		run := func(name string, args ...string) (string, error) {
-			cmd := exec.CommandContext(ctx, filepath.Join(programs, name), args...) //nolint:gosec // PostgreSQL's own programs
-			cmd.Dir = s.folder
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				return "", fmt.Errorf("%s: %w: %s", name, err, out)
-			}
-			return string(out), nil
-		}
-		if _, err := run("psql", "-q", "-f", "prepare.sql", s.sticks); err != nil {
+		if _, err := s.tool(ctx, "psql", "-q", "-f", "prepare.sql", s.sticks); err != nil {
 			return result{}, err
 		}
-		out, err := run("pgbench", "-n", "-M", "prepared", "-f", "script.sql", "-c", strconv.Itoa(s.o.clients), "-j", "2",
+		out, err := s.tool(ctx, "pgbench", "-n", "-M", "prepared", "-f", "script.sql", "-c", strconv.Itoa(s.o.clients), "-j", "2",
 			"-T", strconv.Itoa(max(1, int(s.o.seconds.Seconds()))), s.sticks)
 		if err != nil {
 			return result{}, err

@@ -28,6 +28,7 @@ type stage struct {
 	folder  string
 	url     string // of the server
 	echoURL string
+	filled  string // URL of the server's database
 	sticks  string // URL of the database of the yardsticks
 	token   string // scope scim
 	admin   string // scope operator
@@ -57,8 +58,7 @@ func setStage(ctx context.Context, o options) (_ *stage, err error) {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	s.later(pgtest.Stop)
-	database, err := s.database(ctx)
-	if err != nil {
+	if s.filled, err = s.database(ctx); err != nil {
 		return nil, err
 	}
 	if s.sticks, err = s.database(ctx); err != nil {
@@ -67,10 +67,13 @@ func setStage(ctx context.Context, o options) (_ *stage, err error) {
 	if err = s.startEcho(ctx); err != nil {
 		return nil, err
 	}
-	if err = s.startServer(ctx, o.server, database); err != nil {
+	if err = s.startServer(ctx, o.server, s.filled); err != nil {
 		return nil, err
 	}
-	return s, s.fill(ctx)
+	if err = s.fill(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.settle(ctx)
 }
 
 func (s *stage) database(ctx context.Context) (string, error) {
