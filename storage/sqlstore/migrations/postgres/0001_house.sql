@@ -90,7 +90,8 @@ create index users_email on users (email_key, created) where deleted is null and
 create index users_title_key on users (participant, title_key) where deleted is null and active and title_role = '';
 create index users_valid_until on users (valid_until) where deleted is null and status = 'released' and valid_until is not null;
 -- One index answers eq on any attribute (containment in the folded document).
-create index users_fold on users using gin (fold jsonb_path_ops);
+-- The list of entries still to be merged is short, for every look-up reads all of it.
+create index users_fold on users using gin (fold jsonb_path_ops) with (gin_pending_list_limit = 128);
 
 create table user_history (
   user_id     text collate "C" not null,
@@ -125,7 +126,7 @@ create table groups (
 create index groups_display_name on groups (participant, display_name_key) where deleted is null;
 create unique index groups_external_id on groups (participant, external_id) where deleted is null and external_id <> '';
 create index groups_created on groups (participant, created, id) where deleted is null;
-create index groups_fold on groups using gin (fold jsonb_path_ops);
+create index groups_fold on groups using gin (fold jsonb_path_ops) with (gin_pending_list_limit = 128);
 
 create table group_history (
   group_id    text collate "C" not null,
