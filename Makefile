@@ -5,6 +5,8 @@ GOBIN       := $(shell go env GOPATH)/bin
 LINT        := $(GOBIN)/golangci-lint
 LINT_MODULE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+FUZZTIME    := 20s
+
 .PHONY: test postgres check lint unit build demo bench fuzz
 
 test: postgres check lint unit
@@ -35,12 +37,14 @@ demo:
 bench: build
 	go run ./cmd/healthix-scim-bench -server bin/healthix-scim
 
+# Each target for a while; CI gives them a few seconds each.
 fuzz:
-	go test -run=NONE -fuzz=FuzzParse -fuzztime=20s -fuzzminimizetime=1x ./scim/filter
-	go test -run=NONE -fuzz=FuzzPath -fuzztime=20s -fuzzminimizetime=1x ./scim/filter
-	go test -run=NONE -fuzz=FuzzPatch -fuzztime=20s -fuzzminimizetime=1x ./scim/patch
-	go test -run=NONE -fuzz=FuzzDecode -fuzztime=20s -fuzzminimizetime=1x ./scim/schema
-	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=20s -fuzzminimizetime=1x ./policy
-	go test -run=NONE -fuzz=FuzzCursor -fuzztime=20s -fuzzminimizetime=1x ./scim
-	go test -run=NONE -fuzz=FuzzBulkOperations -fuzztime=20s -fuzzminimizetime=1x ./scim
-	go test -run=NONE -fuzz=FuzzRaw -fuzztime=20s -fuzzminimizetime=1x ./scim/protocol
+	go test -run=NONE -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/filter
+	go test -run=NONE -fuzz=FuzzPath -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/filter
+	go test -run=NONE -fuzz=FuzzPatch -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/patch
+	go test -run=NONE -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/schema
+	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./policy
+	go test -run=NONE -fuzz=FuzzCursor -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim
+	go test -run=NONE -fuzz=FuzzBulkOperations -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim
+	go test -run=NONE -fuzz=FuzzRaw -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/protocol
+	go test -run=NONE -fuzz=FuzzMask -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./api
