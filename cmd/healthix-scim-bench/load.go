@@ -67,12 +67,60 @@ func (s *stage) load(next func(client, n int) shot) func(ctx context.Context) (r
 	}
 }
 
-func (s *stage) fire(ctx context.Context, x shot) error {
+// beside measures a participant that sends 25 requests a second, each answered
+// as it should be, while another one floods the server from all clients (nil:
+// while it is quiet).
+func (s *stage) beside(flood, steady func(client, n int) shot) func(ctx context.Context) (result, error) {
+	return func(ctx context.Context) (result, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.o.seconds)
+		defer cancel()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		for client := range s.o.clients {
+			if flood == nil {
+				break
+			}
+			wg.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					_ = s.send(ctx, s.other, flood(client, n)) // most are refused: that is the point
+				}
+			})
+		}
+		const perSecond = 25
+		var times []time.Duration
+		tick := time.NewTicker(time.Second / perSecond)
+		defer tick.Stop()
+		begin := time.Now()
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				if len(times) == 0 {
+					return result{}, errors.New("nothing was answered in time")
+				}
+				slices.Sort(times)
+				return result{rate: float64(len(times)) / time.Since(begin).Seconds(), p50: times[len(times)/2], p99: times[len(times)*99/100]}, nil
+			case <-tick.C:
+			}
+			at := time.Now()
+			if err := s.fire(ctx, steady(0, n)); err == nil {
+				times = append(times, time.Since(at))
+			} else if ctx.Err() == nil {
+				return result{}, fmt.Errorf("beside a flood: %w", err)
+			}
+		}
+	}
+}
+
+func (s *stage) fire(ctx context.Context, x shot) error { return s.send(ctx, s.token, x) }
+
+// send sends a shot with a token.
+func (s *stage) send(ctx context.Context, token string, x shot) error {
 	req, err := http.NewRequestWithContext(ctx, x.method, x.url, bytes.NewReader(x.body))
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/scim+json")
 	res, err := s.client.Do(req)
 	if err != nil {

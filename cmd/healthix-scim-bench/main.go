@@ -79,6 +79,8 @@ func measure(ctx context.Context, o options) error {
 		{name: "filter userName eq", stick: selects, run: stage.load(stage.filter)},
 		{name: "filter emails[…]", stick: selects, run: stage.load(stage.filterEmail)},
 		{name: "patch a title", stick: inserts, run: stage.load(stage.patch)},
+		{name: "patch, 25 a second", run: stage.beside(nil, stage.patch)},
+		{name: "patch, 25 a second, beside a flood", run: stage.beside(stage.filter, stage.patch)},
 		{name: "list a page of 100", stick: selects, run: stage.load(stage.list)},
 	}
 	seen := map[string][]result{}

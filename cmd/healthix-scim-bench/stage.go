@@ -31,6 +31,7 @@ type stage struct {
 	filled  string // URL of the server's database
 	sticks  string // URL of the database of the yardsticks
 	token   string // scope scim
+	other   string // scope scim, of a participant with a limit of rate
 	admin   string // scope operator
 	client  *http.Client
 	ids     []string
@@ -150,6 +151,15 @@ func (s *stage) startServer(ctx context.Context, binary, database string) error 
 	if out, err := program("participant", "add", "bench", "--name", "Bench Hospital").Output(); err != nil {
 		return fmt.Errorf("add a participant: %w: %s", err, out)
 	}
+	for _, args := range [][]string{{"participant", "add", "flood", "--name", "Flood Hospital"}, {"participant", "set", "flood", "rateLimit=200/1000"}} {
+		if out, err := program(args...).Output(); err != nil {
+			return fmt.Errorf("add the other participant: %w: %s", err, out)
+		}
+	}
+	other, err := program("token", "issue", "--participant", "flood", "--scope", "scim").Output()
+	if err != nil {
+		return fmt.Errorf("issue a token: %w", err)
+	}
 	token, err := program("token", "issue", "--participant", "bench", "--scope", "scim").Output()
 	if err != nil {
 		return fmt.Errorf("issue a token: %w", err)
@@ -158,6 +168,7 @@ func (s *stage) startServer(ctx context.Context, binary, database string) error 
 	if err != nil {
 		return fmt.Errorf("issue a token: %w", err)
 	}
+	s.other = strings.TrimSpace(string(other))
 	s.token, s.admin = strings.TrimSpace(string(token)), strings.TrimSpace(string(admin))
 	return nil
 }
