@@ -45,6 +45,13 @@ func (s *server) findAccess(ctx context.Context, c *call, _ none) (portalView, e
 	case userName != "":
 		return s.found(c)(s.read.FindUserName(ctx, participant, storage.UserNameKey(userName)))
 	default:
+		at, err := s.read.GetParticipant(ctx, participant)
+		if err != nil {
+			return portalView{}, err
+		}
+		if at.Settings.SharedExternalID {
+			return portalView{}, lifecycle.Faultf(lifecycle.KindRefused, "externalId", "several people may share an externalId at this participant; ask by userName")
+		}
 		return s.found(c)(s.read.FindExternalID(ctx, participant, externalID))
 	}
 }
@@ -88,7 +95,7 @@ func (s *server) redeem(ctx context.Context, c *call, in redeemRequest) (redeeme
 	if in.Code == "" {
 		return redeemedView{}, lifecycle.Faultf(lifecycle.KindInvalid, "code", "code is missing; send the code from the activation link")
 	}
-	if err := s.pace(c.header, s.visitors, "redeem "+c.who.Actor.Source, portalRedeemRate); err != nil {
+	if err := s.pace(c.header, s.visitors, "redeem "+neighbourhood(c.who.Actor.Source), portalRedeemRate); err != nil {
 		return redeemedView{}, err
 	}
 	got, err := s.Service.Redeem(ctx, c.who.Actor, in.Code, c.r.Header.Get("Idempotency-Key"))

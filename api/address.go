@@ -67,3 +67,17 @@ func parseHop(hop string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(strings.Trim(hop, "[]"))
 	return addr.Unmap(), err
 }
+
+// neighbourhood is the part of an address that one visitor has: an IPv6 network
+// of 64 bits is one customer's, and gives away as many addresses as they like.
+func neighbourhood(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || addr.Is4() {
+		return address
+	}
+	network, err := addr.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return network.String()
+}

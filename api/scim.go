@@ -105,7 +105,7 @@ func (s *server) admitSCIM(w http.ResponseWriter, r **http.Request) (auth.Princi
 	req := *r
 	reading := req.Method == http.MethodGet || req.Method == http.MethodHead
 	if reading && req.URL.Path == scimRoot+"/ServiceProviderConfig" && req.Header.Get("Authorization") == "" {
-		return auth.Principal{}, s.pace(w.Header(), s.visitors, trailOf(req.Context()).address, s.RateLimit)
+		return auth.Principal{}, s.pace(w.Header(), s.visitors, neighbourhood(trailOf(req.Context()).address), s.RateLimit)
 	}
 	who, err := s.enter(req, []string{auth.ScopeSCIM, auth.ScopeAuditor})
 	if err != nil {

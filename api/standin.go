@@ -54,7 +54,7 @@ func (s *server) redeemOnStandIn(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) redeemForm(w http.ResponseWriter, r *http.Request) (lifecycle.Redeemed, error) {
 	t := trailOf(r.Context())
-	if err := s.pace(w.Header(), s.visitors, "stand-in "+t.address, personRedeemRate); err != nil {
+	if err := s.pace(w.Header(), s.visitors, "stand-in "+neighbourhood(t.address), personRedeemRate); err != nil {
 		return lifecycle.Redeemed{}, err
 	}
 	const largest = 8 << 10

@@ -205,20 +205,20 @@ func (s *server) wholeUser(ctx context.Context, c *call, u storage.User) (userVi
 	now := s.Service.Now()
 	v := c.user(u, now)
 	if len(links) > 0 {
-		v.Access.Activation = activation(links[0], now)
+		v.Access.Activation = activation(links[0], u, now)
 	}
 	return v, nil
 }
 
 // activation says how far the newest link has come.
-func activation(a storage.Activation, now time.Time) string {
+func activation(a storage.Activation, u storage.User, now time.Time) string {
 	switch {
 	case a.Redeemed != nil:
 		return "redeemed"
-	case a.Voided != nil || !now.Before(a.Expires):
-		return "expired"
-	default:
+	case lifecycle.LinkLives(a, u, now):
 		return "sent"
+	default:
+		return "expired"
 	}
 }
 

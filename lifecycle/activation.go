@@ -65,7 +65,7 @@ func (s *Service) newActivation(ctx context.Context, tx storage.Tx, u storage.Us
 	}
 	link := storage.Activation{
 		ID: id.String(), User: u.ID, Participant: u.Participant, CodeHash: codeHash(s.ActivationCode(id.String())),
-		Issued: tx.Now(), Expires: tx.Now().Add(linkLife),
+		Issued: tx.Now(), Expires: tx.Now().Add(linkLife), ClosedSeen: u.ParticipantState.ClosedAt,
 	}
 	if err := tx.PutActivation(ctx, link); err != nil {
 		return storage.Activation{}, fmt.Errorf("keep activation %s: %w", link.ID, err)
@@ -92,14 +92,13 @@ func voidLinks(ctx context.Context, tx storage.Tx, user string) error {
 	return nil
 }
 
-// lives says whether a link may still be used at an instant: access must be
-// released, and must not have been closed at any time since the link was issued
-// (product.md: judged when asked, no rows rewritten).
-func lives(l storage.Activation, u storage.User, now time.Time) bool {
-	closedSince := func(at *time.Time) bool { return at != nil && !l.Issued.After(*at) }
+// LinkLives says whether a link may still be used at an instant: access must be
+// released, and must not have been closed at any time since the link was issued.
+// A user's own closing voids the row; a participant's is told by the closing that
+// was known when it was issued, and rewrites no rows (product.md).
+func LinkLives(l storage.Activation, u storage.User, now time.Time) bool {
 	return l.Voided == nil && now.Before(l.Expires) && u.Deleted == nil &&
-		u.Access(now).Status == policy.StatusReleased &&
-		!closedSince(u.ClosedAt) && !closedSince(u.ParticipantState.ClosedAt)
+		u.Access(now).Status == policy.StatusReleased && policy.ClosedAsSeen(l.ClosedSeen, u.ParticipantState)
 }
 
 // ResendActivation sends a new link; the old one is void.
@@ -168,7 +167,7 @@ func (s *Service) Redeem(ctx context.Context, by Actor, code, idempotencyKey str
 		key := sha256.Sum256([]byte(idempotencyKey))
 		repeats := link.Redeemed != nil && idempotencyKey != "" && link.RedeemKey == hex.EncodeToString(key[:]) && now.Sub(*link.Redeemed) < repeatLife
 		entry := audit.Draft{Participant: u.Participant, User: u.ID, Fields: []audit.Field{public("activation", link.ID)}}
-		if !lives(link, u, now) || (link.Redeemed != nil && !repeats) {
+		if !LinkLives(link, u, now) || (link.Redeemed != nil && !repeats) {
 			refused = errNotACode()
 			entry.Action, entry.Sentence = "activation.refused", "An activation link was presented that is used, void or expired, or whose access is closed."
 			return s.entry(ctx, tx, by, entry) // a refusal is kept (product rule 15)

@@ -65,7 +65,7 @@ func (s *Service) ReadLog(ctx context.Context, by Actor, route, filterDigest str
 	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		return s.entry(ctx, tx, by, audit.Draft{
 			Participant: by.Participant, Action: "read", Sentence: "Staff read about people.",
-			Fields: []audit.Field{public("route", route), public("filter", filterDigest), public("rows", fmt.Sprint(rows))},
+			Fields: []audit.Field{public("route", route), personal("filter", filterDigest), public("rows", fmt.Sprint(rows))},
 		})
 	})
 	if err != nil {

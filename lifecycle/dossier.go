@@ -84,10 +84,10 @@ func (d *dossier) facts(f *policy.Facts) {
 	}
 }
 
-// confirmsAddress says whether an operator's evidence stands in for holding the
-// address.
-func (d *dossier) confirmsAddress() bool {
-	return slices.ContainsFunc(d.evidence, func(e storage.Evidence) bool { return e.Gate == policy.GateEmail && e.Revoked == nil })
+// everConfirmed says whether an operator's evidence has ever opened gate email:
+// then an open gate does not prove that the user holds the address.
+func (d *dossier) everConfirmed() bool {
+	return slices.ContainsFunc(d.evidence, func(e storage.Evidence) bool { return e.Gate == policy.GateEmail })
 }
 
 // endAddressEvidence ends evidence that was given for another address.

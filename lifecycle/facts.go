@@ -54,16 +54,15 @@ func fill(u *storage.User, draft UserDraft) error {
 
 // facts is what the policy decides upon.
 func facts(u storage.User, participant policy.ParticipantState) policy.Facts {
-	enterprise := u.Department
-	npi, _ := u.Document[healthixURN].(map[string]any)
+	own, _ := u.Document[healthixURN].(map[string]any)
 	return policy.Facts{
 		Participant: participant,
 		Active:      u.Active,
 		Deleted:     u.Deleted != nil,
 		Title:       u.Title,
-		Department:  enterprise,
+		Department:  u.Department,
 		UserType:    text(u.Document, "userType"),
-		NPI:         text(npi, "npi"),
+		NPI:         text(own, "npi"),
 		Email:       u.Email,
 		Mobile:      gateNumber(u.Document),
 	}

@@ -101,12 +101,17 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
+	return newHouseAt(t, "sqlite://"+filepath.Join(t.TempDir(), "house.db"))
+}
+
+func newHouseAt(t testing.TB, url string) *house {
+	t.Helper()
 	h := &house{
 		t: t, ctx: context.Background(), post: &postbox{},
 		clock: &clock{now: time.Date(2026, 3, 2, 15, 0, 0, 0, time.UTC)},
 	}
 	var err error
-	h.store, err = sqlstore.Open(h.ctx, "sqlite://"+filepath.Join(t.TempDir(), "house.db"), sqlstore.Options{Migrate: true, Clock: h.clock.Now})
+	h.store, err = sqlstore.Open(h.ctx, url, sqlstore.Options{Migrate: true, Clock: h.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (s *Service) decideAgain(ctx context.Context, user string) error {
 		if err != nil {
 			return change{}, fmt.Errorf("links of %s: %w", user, err)
 		}
-		if slices.ContainsFunc(links, func(l storage.Activation) bool { return l.Redeemed != nil || lives(l, d.u, now) }) {
+		if slices.ContainsFunc(links, func(l storage.Activation) bool { return l.Redeemed != nil || LinkLives(l, d.u, now) }) {
 			return change{}, nil
 		}
 		return s.newLink(ctx, d, "activation.renewed", "Access is back and the earlier activation link is void; a new one is sent.")
@@ -83,7 +83,7 @@ const walk = 500
 func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 	q := storage.Query{
 		Participant: participant, Limit: walk, Now: s.Now(),
-		Filter: storage.In{Field: storage.FieldStoredStatus, Values: []string{string(policy.StatusPending), string(policy.StatusReleased)}},
+		Filter: storage.In{Field: storage.FieldStoredStatus, Values: []string{string(policy.StatusPending), string(policy.StatusReleased), string(policy.StatusSuspended)}},
 	}
 	for {
 		users, _, err := s.store.ListUsers(ctx, q)
@@ -164,6 +164,9 @@ func (s *Service) tellUser(ctx context.Context, job storage.Job) error {
 	case JobSuspended:
 		fits = d.Status == policy.StatusSuspended && p.State().Open()
 	}
+	if !fits && job.Kind == JobInvitation && len(d.Gate(policy.GateTraining).Missing) > 0 {
+		return s.takeBackInvitation(ctx, job) // another gate closed, and will open again
+	}
 	if !fits {
 		return s.withheld(ctx, job, u)
 	}
@@ -193,7 +196,7 @@ func (s *Service) sendCredentials(ctx context.Context, job storage.Job) error {
 		return fmt.Errorf("participant %s: %w", u.Participant, err)
 	}
 	now := s.Now()
-	if link.Redeemed != nil || !lives(link, u, now) {
+	if link.Redeemed != nil || !LinkLives(link, u, now) {
 		return s.withheld(ctx, job, u)
 	}
 	return s.send(ctx, job, u, u.Email, letter{
@@ -258,6 +261,22 @@ func (s *Service) send(ctx context.Context, job storage.Job, u storage.User, to 
 // withheld records that a promised message was not sent, because things moved.
 func (s *Service) withheld(ctx context.Context, job storage.Job, u storage.User) error {
 	return s.recordMessage(ctx, job, u, "mail.withheld", "A promised message was not sent, because it no longer held: "+job.Kind+".")
+}
+
+// takeBackInvitation records that an invitation was not sent, and that the user
+// was not invited: it is due again when the gates before training open.
+func (s *Service) takeBackInvitation(ctx context.Context, job storage.Job) error {
+	_, err := s.onUser(ctx, System, "", job.Subject, func(_ context.Context, d *deed) (change, error) {
+		d.u.InvitedAt = nil
+		return change{
+			action: "mail.withheld", sentence: "A promised message was not sent, because it no longer held: " + job.Kind + ".",
+			fields: []audit.Field{public("message", messageID(job)), public("kind", job.Kind)},
+		}, nil
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (s *Service) recordMessage(ctx context.Context, job storage.Job, u storage.User, action, sentence string) error {

@@ -43,7 +43,7 @@ func (s *Service) CreateUser(ctx context.Context, a Actor, draft UserDraft) (sto
 			if err != nil {
 				return fmt.Errorf("lock user %s: %w", back, err)
 			}
-			if locked.Active || locked.Deleted != nil { // since it was looked up
+			if locked.Active || locked.Deleted != nil || !samePerson(locked, u, participant.Settings.SharedExternalID) { // since it was looked up
 				return fmt.Errorf("user %s: %w", back, storage.ErrStale)
 			}
 			if on, err = readDossier(ctx, tx, back); err != nil {
@@ -77,7 +77,8 @@ func comesBack(ctx context.Context, tx storage.Tx, participant storage.Participa
 	}
 	var byExternal storage.User
 	externalTaken := false
-	if u.ExternalID != "" {
+	shared := participant.Settings.SharedExternalID // there an externalId does not name one person
+	if u.ExternalID != "" && !shared {
 		if byExternal, externalTaken, err = tx.FindExternalID(ctx, u.Participant, u.ExternalID); err != nil {
 			return "", fmt.Errorf("look for externalId: %w", err)
 		}
@@ -85,15 +86,12 @@ func comesBack(ctx context.Context, tx storage.Tx, participant storage.Participa
 	if !nameTaken && !externalTaken {
 		return "", nil
 	}
-	if !nameTaken && participant.Settings.SharedExternalID {
-		return "", nil // there an externalId does not name one person
-	}
 	candidate := byName
 	if !nameTaken {
 		candidate = byExternal
 	}
 	one := !nameTaken || !externalTaken || byName.ID == byExternal.ID
-	if one && !candidate.Active && u.Active && !participant.Settings.Strict() && samePerson(candidate, u) {
+	if one && !candidate.Active && u.Active && !participant.Settings.Strict() && samePerson(candidate, u, shared) {
 		return candidate.ID, nil
 	}
 	if nameTaken {
@@ -102,11 +100,13 @@ func comesBack(ctx context.Context, tx storage.Tx, participant storage.Participa
 	return "", takenExternalID()
 }
 
-func samePerson(was, is storage.User) bool {
-	if was.ExternalID != "" && was.ExternalID == is.ExternalID {
+// samePerson says whether a new user is one who was here (product rule 9). An
+// externalId that several may share says nothing.
+func samePerson(was, is storage.User, shared bool) bool {
+	if !shared && was.ExternalID != "" && was.ExternalID == is.ExternalID {
 		return true
 	}
-	if was.UserNameKey != is.UserNameKey || (was.ExternalID != "" && is.ExternalID != "") {
+	if was.UserNameKey != is.UserNameKey || (!shared && was.ExternalID != "" && is.ExternalID != "") {
 		return false
 	}
 	if was.EmailKey != "" && was.EmailKey == is.EmailKey {

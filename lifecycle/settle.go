@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,7 +61,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 
 	u.Decision = p.Decide(f, now)
 	u.TitleKey = u.Decision.NormalTitle
-	if c.action == "" && old != nil && same(old.Decision, u.Decision) {
+	if c.action == "" && old != nil && same(old.Decision, u.Decision) && !invites(u) {
 		return *old, nil
 	}
 	if err := on.endApprovals(ctx, tx, func(ap storage.Approval) bool {
@@ -101,7 +102,7 @@ func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, on *dossier, o
 	if old != nil && old.Active && old.Deleted == nil {
 		had = old.EmailKey
 	}
-	if wants == had && (wants == "" || old.Decision.Gate(policy.GateEmail).Open && !on.confirmsAddress()) {
+	if wants == had && (wants == "" || old.Decision.Gate(policy.GateEmail).Open && !on.everConfirmed()) {
 		return false, nil // nobody else can have taken it: only its holder gives it up
 	}
 	if had != "" && had != wants {
@@ -112,9 +113,9 @@ func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, on *dossier, o
 	if wants == "" {
 		return false, nil
 	}
-	holder, err := tx.ClaimEmail(ctx, wants, u.ID)
+	holder, err := claimAddress(ctx, tx, wants, u.ID)
 	if err != nil {
-		return false, fmt.Errorf("claim address of %s: %w", u.ID, err)
+		return false, err
 	}
 	if holder == u.ID || had == wants {
 		return holder != u.ID, nil
@@ -131,24 +132,54 @@ func (s *Service) holdAddress(ctx context.Context, tx storage.Tx, on *dossier, o
 	return true, nil
 }
 
+// claimAddress takes an address unless somebody has it who may: a row that names
+// somebody who left, or who has another address now, holds nothing.
+func claimAddress(ctx context.Context, tx storage.Tx, key, user string) (holder string, err error) {
+	if holder, err = tx.ClaimEmail(ctx, key, user); err != nil || holder == user {
+		return holder, err
+	}
+	who, err := tx.GetUser(ctx, "", holder)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return "", fmt.Errorf("who holds the address of %s: %w", user, err)
+	case who.Active && who.EmailKey == key:
+		return holder, nil
+	}
+	if err := tx.ReleaseEmail(ctx, key, holder); err != nil {
+		return "", fmt.Errorf("free address for %s: %w", user, err)
+	}
+	return tx.ClaimEmail(ctx, key, user)
+}
+
+// freeAddress gives up an address and hands it to the oldest active user who
+// waits. That one may be leaving too, in this moment, and hand it back: what the
+// claim answers is looked at, not assumed.
 func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user string) error {
-	if err := tx.ReleaseEmail(ctx, key, user); err != nil {
-		return fmt.Errorf("free address of %s: %w", user, err)
-	}
-	waiting, err := tx.ListEmailHolders(ctx, key)
-	if err != nil {
-		return fmt.Errorf("who waits for the address of %s: %w", user, err)
-	}
-	for _, w := range waiting {
-		if w.ID == user {
-			continue
+	for {
+		if err := tx.ReleaseEmail(ctx, key, user); err != nil {
+			return fmt.Errorf("free address of %s: %w", user, err)
 		}
-		if _, err := tx.ClaimEmail(ctx, key, w.ID); err != nil {
-			return fmt.Errorf("hand address on to %s: %w", w.ID, err)
+		waiting, err := tx.ListEmailHolders(ctx, key)
+		if err != nil {
+			return fmt.Errorf("who waits for the address of %s: %w", user, err)
 		}
-		return tx.Enqueue(ctx, JobDecide, w.ID, w.ID, time.Time{})
+		i := slices.IndexFunc(waiting, func(w storage.User) bool { return w.ID != user })
+		if i < 0 {
+			// Who left since the release may have handed it here.
+			if err := tx.ReleaseEmail(ctx, key, user); err != nil {
+				return fmt.Errorf("free address of %s: %w", user, err)
+			}
+			return nil
+		}
+		holder, err := tx.ClaimEmail(ctx, key, waiting[i].ID)
+		if err != nil {
+			return fmt.Errorf("hand address on to %s: %w", waiting[i].ID, err)
+		}
+		if holder != user {
+			return tx.Enqueue(ctx, JobDecide, holder, holder, time.Time{})
+		}
 	}
-	return nil
 }
 
 // moveAccess does what follows when access begins, ends or returns.
@@ -168,6 +199,11 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 	}
 	if u.Decision.Status == policy.StatusRevoked && before.Status != policy.StatusRevoked {
 		u.ClosedAt = &now
+	}
+	if old != nil && !sameTime(old.ClosedAt, u.ClosedAt) {
+		if err := voidLinks(ctx, tx, u.ID); err != nil {
+			return err
+		}
 	}
 	if old != nil && !fresh && old.ReleasedAt != nil {
 		if err := s.moveAddress(ctx, tx, *old, *u); err != nil {

@@ -113,6 +113,12 @@ func (s *Service) RevokeToken(ctx context.Context, by Actor, id string) error {
 	return nil
 }
 
+// tokenFields says which token it was. Subject and label of a person's token
+// name the person.
 func tokenFields(t storage.Token) []audit.Field {
-	return []audit.Field{public("token", t.ID), public("scope", t.Scope), public("subject", t.Subject), public("label", t.Label)}
+	of := personal
+	if t.Scope == "scim" || t.Scope == "portal" {
+		of = public
+	}
+	return []audit.Field{public("token", t.ID), public("scope", t.Scope), of("subject", t.Subject), of("label", t.Label)}
 }

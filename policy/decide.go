@@ -19,6 +19,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 		Gates:         g.states,
 		PolicyVersion: p.version,
 		DecidedAt:     now,
+		ClosedSeen:    f.Participant.ClosedAt,
 		WasReleased:   f.Prior.WasReleased,
 		Trace:         steps,
 	}
@@ -184,10 +185,20 @@ func forParticipant(r *Role, participant ParticipantState) bool {
 	return len(r.ParticipantTypes) == 0 || slices.Contains(r.ParticipantTypes, participant.Type)
 }
 
-// endedMeanwhile: a participant closed after the decision ended what was
-// carried in transition, even when it is open again now.
+// endedMeanwhile: a participant closed after the decision ended what was carried
+// in transition, even when it is open again now. Whether it closed since is told
+// by the closing that the decision knew of, never by comparing clocks: a deed may
+// run while another one closes the participant.
 func endedMeanwhile(d Decision, p ParticipantState) bool {
-	return d.Transition && p.ClosedAt != nil && p.ClosedAt.After(d.DecidedAt)
+	return d.Transition && !ClosedAsSeen(d.ClosedSeen, p)
+}
+
+// ClosedAsSeen says whether a participant has not closed since somebody saw it.
+func ClosedAsSeen(seen *time.Time, p ParticipantState) bool {
+	if seen == nil || p.ClosedAt == nil {
+		return seen == p.ClosedAt
+	}
+	return seen.Equal(*p.ClosedAt)
 }
 
 // status is the first of the five rules that holds.

@@ -136,8 +136,9 @@ type Decision struct {
 	WasReleased       bool        `json:"wasReleased,omitempty"` // since the last create, reactivation or rehire
 	PolicyVersion     int64       `json:"policyVersion"`
 	DecidedAt         time.Time   `json:"decidedAt"`
-	Reason            string      `json:"reason"`          // one outward English sentence
-	Staff             string      `json:"staff,omitempty"` // the sentence for staff, when it differs
+	ClosedSeen        *time.Time  `json:"closedSeen,omitempty"` // the participant's last closing that it knew of
+	Reason            string      `json:"reason"`               // one outward English sentence
+	Staff             string      `json:"staff,omitempty"`      // the sentence for staff, when it differs
 	Trace             []Step      `json:"trace,omitempty"`
 }
 

@@ -186,6 +186,7 @@ type Activation struct {
 	Issued      time.Time
 	Expires     time.Time
 	Voided      *time.Time // replaced by a newer link, or the address changed
+	ClosedSeen  *time.Time // the participant's last closing when it was issued
 	Redeemed    *time.Time
 	RedeemKey   string // SHA-256 hex of the Idempotency-Key it was redeemed with
 }

@@ -114,6 +114,13 @@ type record struct {
 	read  time.Time
 }
 
+// fresh says whether a record may still be believed. A clock that stepped back
+// makes nothing younger.
+func (r record) fresh(now time.Time) bool {
+	age := now.Sub(r.read)
+	return age >= 0 && age < recordAge
+}
+
 // NewChecker makes a checker. Run must run for last uses to be written.
 func NewChecker(o Options) *Checker {
 	if o.Audience == "" {
@@ -264,7 +271,7 @@ func (c *Checker) record(ctx context.Context, id string) (storage.Token, error) 
 	c.mu.Lock()
 	known, ok := c.seen[id]
 	c.mu.Unlock()
-	if ok && now.Sub(known.read) < recordAge {
+	if ok && known.fresh(now) {
 		return known.token, nil
 	}
 	token, err := c.records.GetToken(ctx, id)
@@ -315,7 +322,7 @@ func (c *Checker) flush(ctx context.Context) {
 	used := c.used
 	c.used = map[string]time.Time{}
 	for id, r := range c.seen {
-		if now.Sub(r.read) >= recordAge {
+		if !r.fresh(now) {
 			delete(c.seen, id)
 		}
 	}

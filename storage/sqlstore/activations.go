@@ -16,6 +16,7 @@ type activationRow struct {
 	Issued      instant
 	Expires     instant
 	Voided      *instant
+	ClosedSeen  *instant
 	Redeemed    *instant
 	RedeemKey   string
 }
@@ -25,14 +26,14 @@ func (activationRow) TableName() string { return "activation" }
 
 func (r reader) activations(ctx context.Context, tail string, args ...any) ([]storage.Activation, error) {
 	var rows []activationRow
-	if _, err := r.get(ctx, &rows, "select id, user_id, participant, code_hash, issued, expires, voided, redeemed, redeem_key from activation a "+tail, args...); err != nil {
+	if _, err := r.get(ctx, &rows, "select id, user_id, participant, code_hash, issued, expires, voided, closed_seen, redeemed, redeem_key from activation a "+tail, args...); err != nil {
 		return nil, err
 	}
 	found := make([]storage.Activation, len(rows))
 	for i, row := range rows {
 		found[i] = storage.Activation{
 			ID: row.ID, User: row.UserID, Participant: row.Participant, CodeHash: row.CodeHash,
-			Issued: time.Time(row.Issued), Expires: time.Time(row.Expires), Voided: row.Voided.time(),
+			Issued: time.Time(row.Issued), Expires: time.Time(row.Expires), Voided: row.Voided.time(), ClosedSeen: row.ClosedSeen.time(),
 			Redeemed: row.Redeemed.time(), RedeemKey: row.RedeemKey,
 		}
 	}
@@ -85,7 +86,7 @@ func (r reader) FindActivation(ctx context.Context, codeHash []byte) (storage.Ac
 func (t *tx) PutActivation(ctx context.Context, a storage.Activation) error {
 	if err := t.keep(ctx, &activationRow{
 		ID: a.ID, UserID: a.User, Participant: a.Participant, CodeHash: a.CodeHash, Issued: instant(a.Issued),
-		Expires: instant(a.Expires), Voided: instantOf(a.Voided), Redeemed: instantOf(a.Redeemed), RedeemKey: a.RedeemKey,
+		Expires: instant(a.Expires), Voided: instantOf(a.Voided), ClosedSeen: instantOf(a.ClosedSeen), Redeemed: instantOf(a.Redeemed), RedeemKey: a.RedeemKey,
 	}); err != nil {
 		return fmt.Errorf("keep activation link %s: %w", a.ID, err)
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	participantOpen = "(p.status = 'active' and p.mode = 'live')"
 	accessExpired   = "(u.valid_until is not null and u.valid_until <= ?)"
-	accessEnded     = "(u.transition and p.closed_at is not null and p.closed_at > u.decided_at)"
+	accessEnded     = "(u.transition and p.closed_at is distinct from u.closed_seen)"
 	// accessLapsed: released as decided, and no longer.
 	accessLapsed = "(u.status = 'released' and (not " + participantOpen + " or " + accessExpired + " or " + accessEnded + "))"
 )

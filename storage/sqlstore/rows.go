@@ -48,6 +48,7 @@ type userRow struct {
 	Reason           string
 	PolicyVersion    int64
 	DecidedAt        instant
+	ClosedSeen       *instant
 	ValidUntil       *instant
 	TrainingExpires  *instant
 	Decision         string // without its trace
@@ -91,7 +92,7 @@ func userRowOf(u storage.User) (userRow, error) {
 		Active: u.Active,
 		Status: string(u.Decision.Status), Role: u.Decision.Role, TitleRole: u.Decision.TitleRole,
 		RequestedRole: u.Decision.RequestedRole, Transition: u.Decision.Transition, Reason: u.Decision.Reason,
-		TitleSince: instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt),
+		TitleSince: instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt), ClosedSeen: instantOf(u.Decision.ClosedSeen),
 		ValidUntil: instantOf(u.Decision.ValidUntil), TrainingExpires: instantOf(u.Decision.TrainingExpiresAt),
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: instantOf(u.ReleasedAt), ClosedAt: instantOf(u.ClosedAt), InvitedAt: instantOf(u.InvitedAt),

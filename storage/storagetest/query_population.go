@@ -216,6 +216,9 @@ func randomUser(t *rapid.T, p storage.Participant, n int) storage.User {
 		u.Deleted = &u.Created
 	}
 	u.Decision = randomDecision(t)
+	if rapid.Bool().Draw(t, "saw the last closing") {
+		u.Decision.ClosedSeen = p.ClosedAt
+	}
 	return u
 }
 

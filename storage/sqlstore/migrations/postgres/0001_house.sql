@@ -68,6 +68,7 @@ create table users (
   reason            text not null,
   policy_version    bigint not null,
   decided_at        timestamptz not null,
+  closed_seen       timestamptz,  -- the participant's last closing that the decision knew of
   valid_until       timestamptz,
   training_expires  timestamptz,
   decision          jsonb not null,  -- without its trace
@@ -211,6 +212,7 @@ create table activation (
   issued      timestamptz not null,
   expires     timestamptz not null,
   voided      timestamptz,
+  closed_seen timestamptz,
   redeemed    timestamptz,
   redeem_key  text collate "C" not null
 );

@@ -68,6 +68,7 @@ create table users (
   reason            text not null,
   policy_version    integer not null,
   decided_at        integer not null,
+  closed_seen       integer,  -- the participant's last closing that the decision knew of
   valid_until       integer,
   training_expires  integer,
   decision          text not null,  -- without its trace
@@ -216,6 +217,7 @@ create table activation (
   issued      integer not null,
   expires     integer not null,
   voided      integer,
+  closed_seen integer,
   redeemed    integer,
   redeem_key  text not null
 );
