@@ -26,6 +26,10 @@ const operationDeadline = 30 * time.Second
 // bulk is one Bulk on its way (RFC 7644 §3.7). Its operations are exchanges of
 // their own, each with the deed, the checks and the record of a single request;
 // together they are no transaction.
+// maxKept is how many bytes of resources one answer may hold, of those that the
+// client asked to see; past it an operation's answer is its status.
+const maxKept = 16 << 20
+
 type bulk struct {
 	*exchange
 	ops        []*operation
@@ -33,6 +37,7 @@ type bulk struct {
 	sent       map[string]bool   // bulkIds of all POSTs, also of those that cannot be tried
 	ids        map[string]string // of what was made, by bulkId
 	errors     int
+	kept       int   // bytes of resources in the answer
 	unfinished error // why the rest was not attempted
 }
 
@@ -226,8 +231,11 @@ func (b *bulk) carryOut(op *operation, method string, at *url.URL, body []byte) 
 	} else {
 		out.location = b.location(r.URL)
 	}
-	if !out.failed() && !op.shown {
+	if !out.failed() && (!op.shown || b.kept+len(out.body) > maxKept) {
 		out.body = nil // RFC 7644 §3.7: may be left out
+	}
+	if !out.failed() {
+		b.kept += len(out.body)
 	}
 	return out
 }

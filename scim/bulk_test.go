@@ -408,3 +408,31 @@ func post(b *testing.B, url, body string) string {
 	}
 	return string(text)
 }
+
+// TestABulkAnswersNoMoreThanItMayHold: past the bound an operation's answer is
+// its status, and it is carried out all the same.
+func TestABulkAnswersNoMoreThanItMayHold(t *testing.T) {
+	s := newServer(t, engines[0])
+	code, made := s.bulk(t, t.Context(), bulkText(fmt.Sprintf(`{"method":"POST","path":"/Users","bulkId":"a","data":{"userName":"a","nickName":"%s"}}`, strings.Repeat("n", 400_000))))
+	if code != http.StatusOK || made.Operations[0].Status != "201" {
+		t.Fatalf("%d %+v", code, made)
+	}
+	id := made.Operations[0].Location[strings.LastIndex(made.Operations[0].Location, "/")+1:]
+	operations := make([]string, 50) // 20 MB, were all of them shown
+	for i := range operations {
+		operations[i] = fmt.Sprintf(`{"method":"PATCH","path":"/Users/%s?attributes=nickName","data":{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"displayName","value":"d%d"}]}}`, id, i)
+	}
+	_, answer := s.bulk(t, t.Context(), bulkText(operations...))
+	shown := 0
+	for i, op := range answer.Operations {
+		if op.Status != "200" || op.Version == "" {
+			t.Errorf("operation %d: %+v", i, op)
+		}
+		if op.Response != nil {
+			shown++
+		}
+	}
+	if shown == 0 || shown == len(operations) {
+		t.Errorf("%d of %d resources are in the answer", shown, len(operations))
+	}
+}

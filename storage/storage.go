@@ -28,7 +28,9 @@ type ConflictError struct{ Attribute string }
 
 func (e *ConflictError) Error() string { return e.Attribute + " is already in use" }
 
-// Store keeps everything. Its own Reader methods each see one committed state.
+// Store keeps everything. Its own Reader methods see committed state; one that
+// takes several statements (a list and its total, nested memberships) may see a
+// commit between them.
 type Store interface {
 	Reader
 

@@ -36,6 +36,7 @@ type settings struct {
 	PortalURL       string   `name:"portal-url" placeholder:"URL" help:"Where activation links point. Default: BASE_URL/portal, where a stand-in page answers."`
 	MetricsAddr     string   `name:"metrics-addr" placeholder:"HOST:PORT" help:"Serve /metrics on an address of its own. Default: on the listen address."`
 	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests. A participant's own setting wins."`
+	KeepRecord      string   `name:"retention-record" placeholder:"AGE" default:"6y" help:"How long the record is kept at least: 6y or more. This version deletes nothing of it."`
 	KeepRequests    string   `name:"retention-requests" placeholder:"AGE" default:"90d" help:"How long the request log is kept, in days or years."`
 	Log             string   `name:"log" placeholder:"LEVEL" default:"info" help:"Least level that is logged: debug, info, warn, error."`
 	Actor           string   `name:"actor" placeholder:"NAME" help:"Who is on record for what commands do. Default: the system user."`
@@ -47,7 +48,6 @@ type settings struct {
 // are refused: who sets one relies on it.
 var notYet = []string{
 	"LITMOS_URL", "LITMOS_API_KEY", "LITMOS_SOURCE", "LITMOS_HOOK_SECRET",
-	"RETENTION_RECORD",
 }
 
 // finish reads the settings that are given as files and fills in what follows
@@ -80,6 +80,11 @@ func (s *settings) finish(from sources) error {
 	}
 	if _, err := s.level(); err != nil {
 		return err
+	}
+	// Auditors may ask about any instant of the last six years.
+	const least = 6
+	if keep, err := parseAge(s.KeepRecord); err != nil || keep.years < least && keep.days < least*366 {
+		return fmt.Errorf("%s is %q; the record is kept %dy at least", variable("retention-record"), s.KeepRecord, least)
 	}
 	return nil
 }

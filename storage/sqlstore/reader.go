@@ -27,8 +27,6 @@ import (
 //   - r.users and r.groups take what follows "from users u join participant p
 //     …" or "from groups g": a tail of where, order by, limit.
 //   - r.get scans whatever it is told to and answers the number of rows.
-//   - r.steady gives a reader whose statements all see one state, for answers
-//     that take more than one.
 //   - In a deed, tx.sql is the transaction as database/sql knows it (both
 //     engines), tx.Now() its clock reading; faults are translated by fault(err).
 
@@ -166,20 +164,6 @@ type textArray []string
 
 // Value hands the slice to pgx, which knows text[].
 func (a textArray) Value() (driver.Value, error) { return []string(a), nil }
-
-// steady runs f with a reader whose statements all see one committed state.
-func (r reader) steady(ctx context.Context, f func(r reader) error) error {
-	if r.inside {
-		return f(r)
-	}
-	o := &sql.TxOptions{ReadOnly: true}
-	if r.engine == postgresEngine {
-		o.Isolation = sql.LevelRepeatableRead
-	}
-	return r.db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		return f(reader{db: db, engine: r.engine, inside: true})
-	}, o)
-}
 
 // users answers the users that a tail selects from "users u join participant p".
 func (r reader) users(ctx context.Context, tail string, args ...any) ([]storage.User, error) {

@@ -341,22 +341,5 @@ func TestStatements(t *testing.T) {
 				t.Error("a reader wrote")
 			}
 		}
-		// A steady reader sees one state.
-		u := settle(t, s)
-		err := s.steady(t.Context(), func(r reader) error {
-			if _, err := r.GetUser(t.Context(), "", u.ID); !errors.Is(err, storage.ErrNotFound) {
-				t.Errorf("before: %v", err)
-			}
-			if err := s.putUser(u); err != nil {
-				return err
-			}
-			if _, err := r.GetUser(t.Context(), "", u.ID); !errors.Is(err, storage.ErrNotFound) {
-				t.Errorf("after: %v", err)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
 	})
 }
