@@ -108,7 +108,7 @@ func (s *server) leave(r *http.Request, t *trail, took time.Duration) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("request", t.id), slog.String("method", r.Method), slog.String("route", t.route),
-		slog.Int("status", t.status), slog.Duration("duration", took),
+		slog.Int("status", t.status), slog.Float64("durationMs", float64(took.Microseconds())/1000),
 		slog.String("participant", t.who.Participant), slog.String("scope", t.who.Scope), slog.String("token", t.who.TokenID),
 	}
 	attrs = append(attrs, t.notes...)

@@ -269,7 +269,7 @@ func TestLogHoldsIdsOnly(t *testing.T) {
 			line = l
 		}
 	}
-	for _, part := range []string{`"route":"/api/v1/users"`, `"status":200`, `"method":"GET"`, `"participant":"mercy"`, `"scope":"aum"`, `"duration":`} {
+	for _, part := range []string{`"route":"/api/v1/users"`, `"status":200`, `"method":"GET"`, `"participant":"mercy"`, `"scope":"aum"`, `"durationMs":`} {
 		if !strings.Contains(line, part) {
 			t.Errorf("no %s in %s", part, line)
 		}

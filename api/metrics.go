@@ -17,6 +17,7 @@ type Metrics struct {
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 	leniencies *prometheus.CounterVec
+	jobs       *prometheus.GaugeVec
 	lost       *prometheus.CounterVec
 }
 
@@ -34,6 +35,9 @@ func NewMetrics() *Metrics {
 		leniencies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "healthix_scim_leniencies_total", Help: "SCIM requests read generously, by the leniency's name.",
 		}, []string{"name"}),
+		jobs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "healthix_jobs", Help: "Jobs by state, counted to 1000; retryable and discarded ones want a look.",
+		}, []string{"state"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "healthix_request_log_lost_total", Help: "Requests that are missing in the request log, by reason.",
 		}, []string{"reason"}),
@@ -41,13 +45,16 @@ func NewMetrics() *Metrics {
 	for _, reason := range []string{lostToQueue, lostToStore, lostToStrangers} {
 		m.lost.WithLabelValues(reason)
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.lost,
+	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.jobs, m.lost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Leniency counts one use of a named leniency.
 func (m *Metrics) Leniency(name string) { m.leniencies.WithLabelValues(name).Inc() }
+
+// Jobs says how many jobs are in a state.
+func (m *Metrics) Jobs(state string, n int) { m.jobs.WithLabelValues(state).Set(float64(n)) }
 
 // Handler serves the metrics in Prometheus' text format.
 func (m *Metrics) Handler() http.Handler {

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
 )
 
 // at walks into an answer.
@@ -300,4 +302,33 @@ func TestStandInPage(t *testing.T) {
 	if !limited {
 		t.Error("nobody stops who tries codes")
 	}
+}
+
+// TestWhoLeftIsStillAskedAbout: staff read deleted people and what their
+// participant's closing did to them; their own manager does not.
+func TestWhoLeftIsStillAskedAbout(t *testing.T) {
+	h := newHouse(t, nil)
+	operator, aum := h.token(auth.ScopeOperator, ""), h.token(auth.ScopeAUM, "mercy")
+	user := root + "/users/" + h.mercy.ID
+	h.must(200, "POST", root+"/participants/mercy/suspend", operator, `{"reason":"audit"}`)
+	h.must(200, "POST", root+"/participants/mercy/resume", operator, "")
+	if err := h.service.DeleteUser(t.Context(), lifecycle.Actor{Kind: "provider", Participant: "mercy"}, h.mercy.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.must(200, "GET", user, operator, ""); got.json["deleted"] == nil || at(t, got.json, "access", "status") != "revoked" {
+		t.Error(got.body)
+	}
+	actions := []string{}
+	for _, item := range h.must(200, "GET", user+"/timeline", operator, "").json["items"].([]any) {
+		actions = append(actions, at(t, item, "action").(string))
+	}
+	for _, want := range []string{"user.created", "participant.suspended", "participant.resumed", "user.deleted", "access.revoked"} {
+		if !slices.Contains(actions, want) {
+			t.Errorf("%s is not in the timeline %v", want, actions)
+		}
+	}
+	h.must(404, "GET", user, aum, "")
+	h.must(404, "GET", user+"/timeline", aum, "")
+	h.must(404, "GET", user, h.token(auth.ScopeAuditor, "general"), "")
+	h.must(404, "POST", user+"/holds", operator, `{"reason":"late"}`)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,6 +27,7 @@ type userView struct {
 	Active       bool       `json:"active"`
 	Access       accessView `json:"access"`
 	Created      time.Time  `json:"created"`
+	Deleted      *time.Time `json:"deleted,omitempty"`
 	LastModified time.Time  `json:"lastModified"`
 	Version      int64      `json:"version"`
 }
@@ -88,7 +90,7 @@ func (c *call) user(u storage.User, now time.Time) userView {
 		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
 		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
 		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
-		Active: u.Active, Created: u.Created, LastModified: u.LastModified, Version: u.Version,
+		Active: u.Active, Created: u.Created, Deleted: u.Deleted, LastModified: u.LastModified, Version: u.Version,
 		Access: accessView{
 			Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...), RequestedRole: optional(d.RequestedRole),
 			Gates: as(d.Gates, c.gate), Username: optional(u.HealthixUsername), ReleasedAt: u.ReleasedAt,
@@ -188,8 +190,25 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView]
 	return answer, nil
 }
 
-func (s *server) getUser(ctx context.Context, c *call, _ none) (userView, error) {
+// everOf is userOf that finds deleted users too, for operators and auditors: who
+// left is still asked about.
+func (s *server) everOf(ctx context.Context, c *call) (storage.User, error) {
 	u, err := s.userOf(ctx, c)
+	if !errors.Is(err, storage.ErrNotFound) || !c.staffTexts() {
+		return u, err
+	}
+	found, _, listed := s.read.ListUsers(ctx, storage.Query{
+		Participant: c.who.Participant, Deleted: true, Limit: 1, Now: s.Service.Now(),
+		Filter: storage.Cmp{Field: storage.FieldID, Op: storage.OpEq, Value: c.id()},
+	})
+	if listed != nil || len(found) == 0 {
+		return u, errors.Join(listed, err)
+	}
+	return found[0], nil
+}
+
+func (s *server) getUser(ctx context.Context, c *call, _ none) (userView, error) {
+	u, err := s.everOf(ctx, c)
 	if err != nil {
 		return userView{}, err
 	}
@@ -275,7 +294,7 @@ type actorView struct {
 
 func (s *server) getTimeline(ctx context.Context, c *call, _ none) (page[timelineView], error) {
 	var empty page[timelineView]
-	u, err := s.userOf(ctx, c)
+	u, err := s.everOf(ctx, c)
 	if err != nil {
 		return empty, err
 	}
@@ -283,6 +302,19 @@ func (s *server) getTimeline(ctx context.Context, c *call, _ none) (page[timelin
 	if err != nil {
 		return empty, err
 	}
+	// A participant that closes or opens moves everybody's access and writes no
+	// user's row; it stands in everybody's timeline.
+	around, err := s.read.ListEntries(ctx, u.Participant)
+	if err != nil {
+		return empty, err
+	}
+	for _, row := range around {
+		moves := row.Action == "participant.suspended" || row.Action == "participant.resumed" || row.Action == "participant.live"
+		if moves && !row.At.Before(u.Created) && (u.Deleted == nil || row.At.Before(*u.Deleted)) {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b storage.EntryRow) int { return a.At.Compare(b.At) })
 	line := make([]timelineView, 0, len(rows))
 	for _, row := range rows {
 		v := timelineView{At: row.At, Action: row.Action}

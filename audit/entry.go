@@ -45,7 +45,7 @@ type Draft struct {
 	ID            string // UUID, time-ordered
 	At            time.Time
 	Participant   string
-	User          string // internal id of the user or group it is about
+	User          string // internal id of the user, group or participant it is about
 	Actor         Actor
 	Action        string // e.g. user.created, access.released
 	RequestID     string

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/mail"
 	"regexp"
@@ -42,6 +43,10 @@ func (s *Service) AddParticipant(ctx context.Context, by Actor, p storage.Partic
 		}
 		return s.keepParticipant(ctx, tx, by, p, "participant.added", "The participant was added.")
 	})
+	var taken *storage.ConflictError
+	if errors.As(err, &taken) {
+		return storage.Participant{}, &Fault{Kind: KindTaken, Attribute: "id", Message: fmt.Sprintf("there is already a participant %s; change that one, or choose another id", p.ID)}
+	}
 	if err != nil {
 		return storage.Participant{}, fmt.Errorf("add participant %s: %w", p.ID, err)
 	}
@@ -194,7 +199,7 @@ func (s *Service) keepParticipant(ctx context.Context, tx storage.Tx, by Actor, 
 		fields = append(fields, personal("reason", p.Reason))
 	}
 	return s.entry(ctx, tx, by, audit.Draft{
-		Participant: p.ID, Action: action, Sentence: sentence, Fields: fields, History: []audit.Digest{digest},
+		Participant: p.ID, User: p.ID, Action: action, Sentence: sentence, Fields: fields, History: []audit.Digest{digest},
 	})
 }
 

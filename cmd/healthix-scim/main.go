@@ -70,7 +70,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return complain(stderr, parsed.Command(), usage(err))
 	}
 	// A second signal ends the process at once: it finds the handler gone.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 

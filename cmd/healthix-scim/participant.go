@@ -161,8 +161,11 @@ func (c *participantSet) Run(ctx context.Context, p *program) error {
 		return usage(err)
 	}
 	return p.deed(ctx, func(ctx context.Context, h *house) error {
-		_, err := h.deeds.ChangeParticipant(ctx, p.actor(), c.ID, edit)
-		return named("participant", c.ID, err)
+		if _, err := h.deeds.ChangeParticipant(ctx, p.actor(), c.ID, edit); err != nil {
+			return named("participant", c.ID, err)
+		}
+		say(p.stderr, "changed %s\n", c.ID)
+		return nil
 	})
 }
 
@@ -215,8 +218,12 @@ type participantSuspend struct {
 
 func (c *participantSuspend) Run(ctx context.Context, p *program) error {
 	return p.deed(ctx, func(ctx context.Context, h *house) error {
-		_, err := h.deeds.SuspendParticipant(ctx, p.actor(), c.ID, c.Reason)
-		return named("participant", c.ID, err)
+		kept, err := h.deeds.SuspendParticipant(ctx, p.actor(), c.ID, c.Reason)
+		if err != nil {
+			return named("participant", c.ID, err)
+		}
+		say(p.stderr, "%s is %s: access is closed for everybody there\n", c.ID, kept.Status)
+		return nil
 	})
 }
 
@@ -226,7 +233,11 @@ type participantResume struct {
 
 func (c *participantResume) Run(ctx context.Context, p *program) error {
 	return p.deed(ctx, func(ctx context.Context, h *house) error {
-		_, err := h.deeds.ResumeParticipant(ctx, p.actor(), c.ID)
-		return named("participant", c.ID, err)
+		kept, err := h.deeds.ResumeParticipant(ctx, p.actor(), c.ID)
+		if err != nil {
+			return named("participant", c.ID, err)
+		}
+		say(p.stderr, "%s is %s\n", c.ID, kept.Status)
+		return nil
 	})
 }

@@ -35,10 +35,13 @@ const (
 	// beatEvery is how often a server says that it lives. Those that do share
 	// the limits of rate.
 	beatEvery = 5 * time.Second
+	// gaugeEvery is how often the jobs are counted for the metrics.
+	gaugeEvery = 15 * time.Second
 )
 
 // server is the house with its doors open.
 type server struct {
+	metrics  *api.Metrics
 	house    *house
 	address  string // where it listens
 	base     string // public URL
@@ -85,6 +88,7 @@ func (p *program) start(ctx context.Context) (*server, error) {
 		return nil, err
 	}
 	metrics := api.NewMetrics()
+	s.metrics = metrics
 	if p.settings.MetricsAddr != "" {
 		l, err := listen(ctx, "metrics-addr", p.settings.MetricsAddr)
 		if err != nil {
@@ -175,12 +179,41 @@ func (r ready) Ready(ctx context.Context) error {
 func (s *server) background(ctx context.Context, checker *auth.Checker, keep age) {
 	// A signal ends ctx; the work goes on until requests have drained.
 	ctx, s.ends = context.WithCancel(context.WithoutCancel(ctx))
-	s.run("jobs", func() error { return s.house.store.Work(ctx, s.house.deeds.Do) })
+	s.run("jobs", func() error { return s.house.store.Work(ctx, s.do) })
+	s.run("gauges", func() error { s.gauge(ctx); return nil })
 	s.run("last uses", func() error { return checker.Run(ctx) })
 	s.run("request log", func() error { return s.requests.Run(ctx) })
 	s.run("sweep", func() error { s.sweep(ctx); return nil })
 	s.run("retention", func() error { s.forget(ctx, keep); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
+}
+
+// do does a job, and says when it failed: somebody may wait for a mail.
+func (s *server) do(ctx context.Context, job storage.Job) error {
+	err := s.house.deeds.Do(ctx, job)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("a job failed and will be tried again or given up; see healthix-scim jobs list", "job", job.ID, "kind", job.Kind, "attempt", job.Attempt, "error", err)
+	}
+	return err
+}
+
+// gauge shows how many jobs are in the states that somebody should look at.
+func (s *server) gauge(ctx context.Context) {
+	const most = 1000
+	tick := time.NewTicker(gaugeEvery)
+	defer tick.Stop()
+	for {
+		for _, state := range []string{"available", "retryable", "discarded", "cancelled"} {
+			if jobs, err := s.house.store.ListJobs(ctx, state, most); err == nil {
+				s.metrics.Jobs(state, len(jobs))
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // beat counts the servers that share this database. One that cannot be counted

@@ -225,6 +225,9 @@ func (s *settings) serving() error {
 			return fmt.Errorf("%s is %q; expected HOST:PORT", variable("metrics-addr"), s.MetricsAddr)
 		}
 	}
+	if s.DatabaseURL == "sqlite://" {
+		return fmt.Errorf("%s names no file; expected sqlite://PATH or sqlite:///absolute/path", variable("database-url"))
+	}
 	if s.embedded() == "" && strings.HasPrefix(s.MailURL, "file://") && !s.Dev {
 		return fmt.Errorf("%s is %s: with PostgreSQL, mail must go to a mail server (smtp:// or smtps://); %s=true writes it to a folder, for development",
 			variable("mail-url"), s.MailURL, variable("dev"))

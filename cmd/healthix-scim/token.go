@@ -133,6 +133,10 @@ type tokenRevoke struct {
 
 func (c *tokenRevoke) Run(ctx context.Context, p *program) error {
 	return p.deed(ctx, func(ctx context.Context, h *house) error {
-		return named("token", c.ID, h.deeds.RevokeToken(ctx, p.actor(), c.ID))
+		if err := h.deeds.RevokeToken(ctx, p.actor(), c.ID); err != nil {
+			return named("token", c.ID, err)
+		}
+		say(p.stderr, "%s is revoked; every server refuses it within 5 seconds\n", c.ID)
+		return nil
 	})
 }
