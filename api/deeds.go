@@ -79,19 +79,19 @@ type approval struct {
 	IfVersion *int64 `json:"ifVersion"` // the user's version that was looked at
 }
 
-func (s *server) approve(ctx context.Context, c *call, in approval) (userView, error) {
+func (s *server) approve(ctx context.Context, c *call, in approval) (UserView, error) {
 	switch {
 	case in.Decision != "approve" && in.Decision != "reject":
-		return userView{}, lifecycle.Faultf(lifecycle.KindInvalid, "decision", "decision is %q; expected approve or reject", in.Decision)
+		return UserView{}, lifecycle.Faultf(lifecycle.KindInvalid, "decision", "decision is %q; expected approve or reject", in.Decision)
 	case in.IfVersion == nil:
-		return userView{}, lifecycle.Faultf(lifecycle.KindInvalid, "ifVersion", "ifVersion is missing; send the version of the user that was looked at")
+		return UserView{}, lifecycle.Faultf(lifecycle.KindInvalid, "ifVersion", "ifVersion is missing; send the version of the user that was looked at")
 	}
 	u, err := s.userOf(ctx, c)
 	if err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	if u, err = s.Service.Approve(ctx, c.who.Actor, u.ID, in.Decision == "approve", in.Reason, *in.IfVersion); err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	return s.wholeUser(ctx, c, u)
 }
@@ -142,10 +142,10 @@ type identity struct {
 	Username   string `json:"username,omitempty"` // absent when none is assigned
 }
 
-func (s *server) deactivate(ctx context.Context, c *call, in identity) (userView, error) {
+func (s *server) deactivate(ctx context.Context, c *call, in identity) (UserView, error) {
 	u, err := s.Service.Deactivate(ctx, c.who.Actor, c.who.Participant, c.id(), lifecycle.Identity(in))
 	if err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	return s.wholeUser(ctx, c, u)
 }
@@ -154,10 +154,10 @@ type alerts struct {
 	Value string `json:"value"` // none, alerts, alerts-plus
 }
 
-func (s *server) setClinicalAlerts(ctx context.Context, c *call, in alerts) (userView, error) {
+func (s *server) setClinicalAlerts(ctx context.Context, c *call, in alerts) (UserView, error) {
 	u, err := s.Service.SetClinicalAlerts(ctx, c.who.Actor, c.who.Participant, c.id(), in.Value)
 	if err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	return s.wholeUser(ctx, c, u)
 }

@@ -155,7 +155,7 @@ func reference(name string) object { return object{"$ref": "#/components/schemas
 
 var notName = regexp.MustCompile(`\W+`)
 
-// componentName is a type's name as a component: page[userView] is UserPage.
+// componentName is a type's name as a component: page[UserView] is UserPage.
 func componentName(t reflect.Type) string {
 	outer, inner, generic := strings.Cut(t.Name(), "[")
 	name := strings.TrimSuffix(outer, "View")

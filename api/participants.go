@@ -8,14 +8,14 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// participantView is a participant as the API shows it.
-type participantView struct {
+// ParticipantView is a participant as the API shows it.
+type ParticipantView struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
 	Type     string       `json:"type"`
 	Status   string       `json:"status"`
 	Mode     string       `json:"mode"`
-	Settings settingsView `json:"settings"`
+	Settings SettingsView `json:"settings"`
 	Reason   string       `json:"reason,omitempty"` // of the last suspension; staff only
 	ClosedAt *time.Time   `json:"closedAt,omitempty"`
 	Created  time.Time    `json:"created"`
@@ -23,7 +23,8 @@ type participantView struct {
 	Version  int64        `json:"version"`
 }
 
-type settingsView struct {
+// SettingsView is a participant's own choices.
+type SettingsView struct {
 	SSO              bool     `json:"sso"`
 	Profile          string   `json:"profile"`
 	RateLimit        string   `json:"rateLimit"` // "" for the server's
@@ -31,10 +32,10 @@ type settingsView struct {
 	Contacts         []string `json:"contacts"`
 }
 
-func (c *call) participant(p storage.Participant) participantView {
-	v := participantView{
+func (c *call) participant(p storage.Participant) ParticipantView {
+	v := ParticipantView{
 		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode,
-		Settings: settingsView{
+		Settings: SettingsView{
 			SSO: p.Settings.SSO, Profile: p.Settings.Profile, RateLimit: p.Settings.RateLimit,
 			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
 		},
@@ -49,13 +50,13 @@ func (c *call) participant(p storage.Participant) participantView {
 	return v
 }
 
-func (s *server) listParticipants(ctx context.Context, c *call, _ none) (page[participantView], error) {
+func (s *server) listParticipants(ctx context.Context, c *call, _ none) (page[ParticipantView], error) {
 	if own := c.who.Participant; own != "" {
 		p, err := s.read.GetParticipant(ctx, own)
 		if err != nil {
-			return page[participantView]{}, err
+			return page[ParticipantView]{}, err
 		}
-		return whole([]participantView{c.participant(p)}), nil
+		return whole([]ParticipantView{c.participant(p)}), nil
 	}
 	all, err := s.read.ListParticipants(ctx)
 	return whole(as(all, c.participant)), err
@@ -70,7 +71,7 @@ func (s *server) participantOf(ctx context.Context, c *call) (storage.Participan
 	return s.read.GetParticipant(ctx, id)
 }
 
-func (s *server) getParticipant(ctx context.Context, c *call, _ none) (participantView, error) {
+func (s *server) getParticipant(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.participantOf(ctx, c)
 	return c.participant(p), err
 }
@@ -113,14 +114,14 @@ type newParticipant struct {
 	Settings *settingsChange `json:"settings,omitempty"`
 }
 
-func (s *server) addParticipant(ctx context.Context, c *call, in newParticipant) (participantView, error) {
+func (s *server) addParticipant(ctx context.Context, c *call, in newParticipant) (ParticipantView, error) {
 	draft := storage.Participant{ID: in.ID, Name: in.Name, Type: in.Type, Mode: in.Mode}
 	if err := in.Settings.apply(&draft.Settings); err != nil {
-		return participantView{}, err
+		return ParticipantView{}, err
 	}
 	p, err := s.Service.AddParticipant(ctx, c.who.Actor, draft)
 	if err != nil {
-		return participantView{}, err
+		return ParticipantView{}, err
 	}
 	c.created = root + "/participants/" + p.ID
 	return c.participant(p), nil
@@ -131,7 +132,7 @@ type participantChange struct {
 	Settings *settingsChange `json:"settings,omitempty"`
 }
 
-func (s *server) changeParticipant(ctx context.Context, c *call, in participantChange) (participantView, error) {
+func (s *server) changeParticipant(ctx context.Context, c *call, in participantChange) (ParticipantView, error) {
 	p, err := s.Service.ChangeParticipant(ctx, c.who.Actor, c.id(), func(p *storage.Participant) error {
 		set(&p.Name, in.Name)
 		return in.Settings.apply(&p.Settings)
@@ -145,17 +146,17 @@ type why struct {
 	Reason string `json:"reason"`
 }
 
-func (s *server) suspendParticipant(ctx context.Context, c *call, in why) (participantView, error) {
+func (s *server) suspendParticipant(ctx context.Context, c *call, in why) (ParticipantView, error) {
 	p, err := s.Service.SuspendParticipant(ctx, c.who.Actor, c.id(), in.Reason)
 	return c.participant(p), err
 }
 
-func (s *server) resumeParticipant(ctx context.Context, c *call, _ none) (participantView, error) {
+func (s *server) resumeParticipant(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.Service.ResumeParticipant(ctx, c.who.Actor, c.id())
 	return c.participant(p), err
 }
 
-func (s *server) goLive(ctx context.Context, c *call, _ none) (participantView, error) {
+func (s *server) goLive(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.Service.GoLive(ctx, c.who.Actor, c.id())
 	return c.participant(p), err
 }

@@ -48,7 +48,7 @@ func (s *server) listUnmapped(ctx context.Context, c *call, _ none) (page[waitin
 // policyView is the policy in force: in short as JSON, or the document itself
 // when YAML was asked for.
 type policyView struct {
-	policyVersionView
+	PolicyVersionView
 	Roles []roleView `json:"roles"`
 
 	document []byte
@@ -67,15 +67,17 @@ type moduleView struct {
 	Name string `json:"name"`
 }
 
-type policyVersionView struct {
+// PolicyVersionView is a policy version on record, without its document.
+type PolicyVersionView struct {
 	Version int64     `json:"version"`
 	Digest  string    `json:"digest"`
 	Applied time.Time `json:"applied"`
 	Actor   string    `json:"actor"`
 }
 
-func showPolicyVersion(p storage.PolicyVersion) policyVersionView {
-	return policyVersionView{Version: p.Version, Digest: p.Digest, Applied: p.Applied, Actor: p.Actor}
+// ShowPolicyVersion shows a policy version.
+func ShowPolicyVersion(p storage.PolicyVersion) PolicyVersionView {
+	return PolicyVersionView{Version: p.Version, Digest: p.Digest, Applied: p.Applied, Actor: p.Actor}
 }
 
 func (v policyView) render() (string, []byte) {
@@ -91,7 +93,7 @@ func (s *server) getPolicy(ctx context.Context, c *call, _ none) (policyView, er
 		return policyView{}, err
 	}
 	c.header.Set("Vary", "Accept")
-	v := policyView{policyVersionView: showPolicyVersion(kept)}
+	v := policyView{PolicyVersionView: ShowPolicyVersion(kept)}
 	if wantsYAML(c.r.Header) {
 		v.document = kept.Document
 		return v, nil
@@ -114,9 +116,9 @@ func wantsYAML(h http.Header) bool {
 	return strings.Contains(strings.ToLower(strings.Join(h.Values("Accept"), ",")), "yaml")
 }
 
-func (s *server) listPolicies(ctx context.Context, _ *call, _ none) (page[policyVersionView], error) {
+func (s *server) listPolicies(ctx context.Context, _ *call, _ none) (page[PolicyVersionView], error) {
 	kept, err := s.read.ListPolicies(ctx)
-	return whole(as(kept, showPolicyVersion)), err
+	return whole(as(kept, ShowPolicyVersion)), err
 }
 
 type titleQuestion struct {
@@ -144,7 +146,8 @@ func (s *server) explain(ctx context.Context, c *call, in titleQuestion) (policy
 
 var jobStates = []string{"available", "running", "retryable", "completed", "discarded", "cancelled", "scheduled"}
 
-type jobView struct {
+// JobView is a promised job as it stands.
+type JobView struct {
 	ID       int64     `json:"id"`
 	Kind     string    `json:"kind"`
 	Key      string    `json:"key"`
@@ -156,21 +159,22 @@ type jobView struct {
 	Schedule time.Time `json:"schedule"`
 }
 
-func showJob(j storage.Job) jobView {
+// ShowJob shows a job.
+func ShowJob(j storage.Job) JobView {
 	j.Errors = append([]string{}, j.Errors...)
-	return jobView(j)
+	return JobView(j)
 }
 
-func (s *server) listJobs(ctx context.Context, c *call, _ none) (page[jobView], error) {
+func (s *server) listJobs(ctx context.Context, c *call, _ none) (page[JobView], error) {
 	if err := oneOf("state", c.query.Get("state"), jobStates); err != nil {
-		return page[jobView]{}, err
+		return page[JobView]{}, err
 	}
 	limit, err := c.limit()
 	if err != nil {
-		return page[jobView]{}, err
+		return page[JobView]{}, err
 	}
 	jobs, err := s.read.ListJobs(ctx, c.query.Get("state"), limit)
-	return whole(as(jobs, showJob)), err
+	return whole(as(jobs, ShowJob)), err
 }
 
 func (s *server) retryJob(ctx context.Context, c *call, _ none) (none, error) {

@@ -10,9 +10,9 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// tokenView is a token's record. The token itself is answered once, when it is
+// TokenView is a token's record. The token itself is answered once, when it is
 // issued.
-type tokenView struct {
+type TokenView struct {
 	ID          string     `json:"id"`
 	Participant *string    `json:"participant"`
 	Scope       string     `json:"scope"`
@@ -26,8 +26,9 @@ type tokenView struct {
 	Token       string     `json:"token,omitempty"`
 }
 
-func showToken(t storage.Token) tokenView {
-	return tokenView{
+// ShowToken shows a token's record, never the token.
+func ShowToken(t storage.Token) TokenView {
+	return TokenView{
 		ID: t.ID, Participant: optional(t.Participant), Scope: t.Scope, Subject: t.Subject, Label: t.Label,
 		Issued: t.Issued, IssuedBy: t.IssuedBy, Expires: t.Expires, Revoked: t.Revoked, LastUsed: t.LastUsed,
 	}
@@ -39,17 +40,17 @@ func (c *call) mine(t storage.Token) bool {
 	return c.who.Scope != auth.ScopeAUM || t.Participant == c.who.Participant && t.Scope == auth.ScopeSCIM
 }
 
-func (s *server) listTokens(ctx context.Context, c *call, _ none) (page[tokenView], error) {
+func (s *server) listTokens(ctx context.Context, c *call, _ none) (page[TokenView], error) {
 	participant, err := c.within(c.query.Get("participant"))
 	if err != nil {
-		return page[tokenView]{}, err
+		return page[TokenView]{}, err
 	}
 	tokens, err := s.read.ListTokens(ctx, participant)
 	if err != nil {
-		return page[tokenView]{}, err
+		return page[TokenView]{}, err
 	}
 	tokens = slices.DeleteFunc(tokens, func(t storage.Token) bool { return !c.mine(t) })
-	return whole(as(tokens, showToken)), nil
+	return whole(as(tokens, ShowToken)), nil
 }
 
 type newToken struct {
@@ -60,35 +61,35 @@ type newToken struct {
 	TTL         string `json:"ttl,omitempty"` // like 720h
 }
 
-func (s *server) issueToken(ctx context.Context, c *call, in newToken) (tokenView, error) {
+func (s *server) issueToken(ctx context.Context, c *call, in newToken) (TokenView, error) {
 	spec := lifecycle.TokenSpec{Participant: in.Participant, Scope: in.Scope, Subject: in.Subject, Label: in.Label}
 	if in.TTL != "" {
 		ttl, err := time.ParseDuration(in.TTL)
 		if err != nil || ttl <= 0 {
-			return tokenView{}, lifecycle.Faultf(lifecycle.KindInvalid, "ttl", "ttl is %q; expected a duration like 720h", in.TTL)
+			return TokenView{}, lifecycle.Faultf(lifecycle.KindInvalid, "ttl", "ttl is %q; expected a duration like 720h", in.TTL)
 		}
 		spec.TTL = ttl
 	}
 	switch {
 	case c.who.Scope == auth.ScopeAUM && in.Scope != auth.ScopeSCIM:
-		return tokenView{}, lifecycle.Faultf(lifecycle.KindForbidden, "scope", "a participant's manager issues tokens of scope scim only")
+		return TokenView{}, lifecycle.Faultf(lifecycle.KindForbidden, "scope", "a participant's manager issues tokens of scope scim only")
 	case in.Scope == auth.ScopeOperator:
 		// Who could give themselves a second subject could approve their own doing.
-		return tokenView{}, lifecycle.Faultf(lifecycle.KindForbidden, "scope", "operator tokens are issued with the command line: healthix-scim token issue --scope operator")
+		return TokenView{}, lifecycle.Faultf(lifecycle.KindForbidden, "scope", "operator tokens are issued with the command line: healthix-scim token issue --scope operator")
 	}
 	var err error
 	if spec.Participant, err = c.within(in.Participant); err != nil {
-		return tokenView{}, err
+		return TokenView{}, err
 	}
 	record, err := s.Service.IssueToken(ctx, c.who.Actor, spec)
 	if err != nil {
-		return tokenView{}, err
+		return TokenView{}, err
 	}
 	text, err := s.Signer.Mint(record)
 	if err != nil {
-		return tokenView{}, err
+		return TokenView{}, err
 	}
-	v := showToken(record)
+	v := ShowToken(record)
 	v.Token = text
 	return v, nil
 }

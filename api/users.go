@@ -13,8 +13,8 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// userView is a user as the API shows one.
-type userView struct {
+// UserView is a user as the API shows one.
+type UserView struct {
 	ID           string     `json:"id"`
 	Participant  string     `json:"participant"`
 	UserName     string     `json:"userName"`
@@ -80,13 +80,13 @@ func (c *call) text(outward, staff string) string {
 }
 
 // user shows a user as things stand at an instant.
-func (c *call) user(u storage.User, now time.Time) userView {
+func (c *call) user(u storage.User, now time.Time) UserView {
 	d := u.Access(now)
 	formatted := ""
 	if name, ok := u.Document["name"].(map[string]any); ok {
 		formatted, _ = name["formatted"].(string)
 	}
-	return userView{
+	return UserView{
 		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
 		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
 		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
@@ -149,8 +149,8 @@ func userFilter(c *call) (storage.Filter, error) {
 	return all, nil
 }
 
-func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView], error) {
-	var empty page[userView]
+func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[UserView], error) {
+	var empty page[UserView]
 	participant, err := c.within(c.query.Get("participant"))
 	if err != nil {
 		return empty, err
@@ -177,7 +177,7 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView]
 	if err != nil {
 		return empty, err
 	}
-	answer := page[userView]{Total: &total}
+	answer := page[UserView]{Total: &total}
 	if len(users) > limit {
 		users = users[:limit]
 		next, err := s.cursor(bound, users[limit-1].Position(q))
@@ -186,7 +186,7 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[userView]
 		}
 		answer.NextCursor = &next
 	}
-	answer.Items = as(users, func(u storage.User) userView { return c.user(u, now) })
+	answer.Items = as(users, func(u storage.User) UserView { return c.user(u, now) })
 	return answer, nil
 }
 
@@ -207,19 +207,19 @@ func (s *server) everOf(ctx context.Context, c *call) (storage.User, error) {
 	return found[0], nil
 }
 
-func (s *server) getUser(ctx context.Context, c *call, _ none) (userView, error) {
+func (s *server) getUser(ctx context.Context, c *call, _ none) (UserView, error) {
 	u, err := s.everOf(ctx, c)
 	if err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	return s.wholeUser(ctx, c, u)
 }
 
 // wholeUser shows a user and how far their activation link has come.
-func (s *server) wholeUser(ctx context.Context, c *call, u storage.User) (userView, error) {
+func (s *server) wholeUser(ctx context.Context, c *call, u storage.User) (UserView, error) {
 	links, err := s.read.ListActivations(ctx, u.ID)
 	if err != nil {
-		return userView{}, err
+		return UserView{}, err
 	}
 	now := s.Service.Now()
 	v := c.user(u, now)

@@ -14,11 +14,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/healthix/healthix-scim/api"
 )
 
 // tell prints how the story ends and what to try.
 func (d *demo) tell(ctx context.Context, s *server, out io.Writer) error {
-	var people struct{ Items []userView }
+	var people struct{ Items []api.UserView }
 	if err := d.call(ctx, d.operator, http.MethodGet, "/api/v1/users?participant="+demoParticipant+"&limit=100", nil, &people); err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func curl(token, rest string) string {
 
 // table prints everybody, the reason below each row: beside it, no terminal is
 // wide enough.
-func (d *demo) table(b *strings.Builder, people []userView) error {
+func (d *demo) table(b *strings.Builder, people []api.UserView) error {
 	rows := make([][]string, len(people))
 	for i, p := range people {
 		role := text(p.Access.Role)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
+	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -20,19 +20,6 @@ type jobsList struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// jobView is a job as --json shows it: the API's names.
-type jobView struct {
-	ID       int64     `json:"id"`
-	Kind     string    `json:"kind"`
-	Key      string    `json:"key"`
-	Subject  string    `json:"subject"`
-	State    string    `json:"state"`
-	Attempt  int       `json:"attempt"`
-	Errors   []string  `json:"errors"`
-	Created  time.Time `json:"created"`
-	Schedule time.Time `json:"schedule"`
-}
-
 func (c *jobsList) Run(ctx context.Context, p *program) error {
 	if c.Limit < 1 {
 		return usage(fmt.Errorf("--limit is %d; expected 1 or more", c.Limit))
@@ -42,7 +29,7 @@ func (c *jobsList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return fmt.Errorf("list jobs: %w", err)
 		}
-		views := make([]jobView, len(jobs))
+		views := make([]api.JobView, len(jobs))
 		rows := make([][]string, len(jobs))
 		for i, j := range jobs {
 			last := "-"
@@ -50,8 +37,7 @@ func (c *jobsList) Run(ctx context.Context, p *program) error {
 				last = j.Errors[len(j.Errors)-1]
 			}
 			rows[i] = []string{strconv.FormatInt(j.ID, 10), j.Kind, j.Subject, j.State, strconv.Itoa(j.Attempt), stamp(&j.Schedule), last}
-			j.Errors = append([]string{}, j.Errors...)
-			views[i] = jobView(j)
+			views[i] = api.ShowJob(j)
 		}
 		if c.JSON {
 			return printJSON(p.stdout, views)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/storage"
@@ -39,44 +38,6 @@ func (c *participantAdd) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// participantView is a participant as --json shows it: the API's names.
-type participantView struct {
-	ID       string       `json:"id"`
-	Name     string       `json:"name"`
-	Type     string       `json:"type"`
-	Status   string       `json:"status"`
-	Mode     string       `json:"mode"`
-	Settings settingsView `json:"settings"`
-	Reason   string       `json:"reason,omitempty"`
-	ClosedAt *time.Time   `json:"closedAt,omitempty"`
-	Created  time.Time    `json:"created"`
-	Changed  time.Time    `json:"changed"`
-	Version  int64        `json:"version"`
-}
-
-type settingsView struct {
-	SSO              bool     `json:"sso"`
-	Profile          string   `json:"profile"`
-	RateLimit        string   `json:"rateLimit"`
-	SharedExternalID bool     `json:"sharedExternalId"`
-	Contacts         []string `json:"contacts"`
-}
-
-func viewParticipant(p storage.Participant) participantView {
-	v := participantView{
-		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode, Reason: p.Reason,
-		Settings: settingsView{
-			SSO: p.Settings.SSO, Profile: p.Settings.Profile, RateLimit: p.Settings.RateLimit,
-			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
-		},
-		ClosedAt: p.ClosedAt, Created: p.Created, Changed: p.Changed, Version: p.Version,
-	}
-	if v.Settings.Profile == "" {
-		v.Settings.Profile = "auto"
-	}
-	return v
-}
-
 type participantList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -87,10 +48,10 @@ func (c *participantList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return fmt.Errorf("list participants: %w", err)
 		}
-		views := make([]participantView, len(all))
+		views := make([]api.ParticipantView, len(all))
 		rows := make([][]string, len(all))
 		for i, one := range all {
-			views[i] = viewParticipant(one)
+			views[i] = api.ShowParticipant(one)
 			rows[i] = []string{one.ID, one.Name, one.Type, one.Status, one.Mode}
 		}
 		if c.JSON {
@@ -111,7 +72,7 @@ func (c *participantShow) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return named("participant", c.ID, err)
 		}
-		v := viewParticipant(one)
+		v := api.ShowParticipant(one)
 		if c.JSON {
 			return printJSON(p.stdout, v)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -121,23 +122,16 @@ type policyHistory struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-type policyVersionView struct {
-	Version int64     `json:"version"`
-	Digest  string    `json:"digest"`
-	Applied time.Time `json:"applied"`
-	Actor   string    `json:"actor"`
-}
-
 func (c *policyHistory) Run(ctx context.Context, p *program) error {
 	return p.look(ctx, func(ctx context.Context, read storage.Store) error {
 		kept, err := read.ListPolicies(ctx)
 		if err != nil {
 			return fmt.Errorf("list policy versions: %w", err)
 		}
-		views := make([]policyVersionView, len(kept))
+		views := make([]api.PolicyVersionView, len(kept))
 		rows := make([][]string, len(kept))
 		for i, v := range kept {
-			views[i] = policyVersionView{Version: v.Version, Digest: v.Digest, Applied: v.Applied, Actor: v.Actor}
+			views[i] = api.ShowPolicyVersion(v)
 			rows[i] = []string{strconv.FormatInt(v.Version, 10), stamp(&v.Applied), v.Actor, strings.TrimSpace(v.Digest)}
 		}
 		if c.JSON {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/storage"
@@ -62,20 +63,6 @@ func (h *house) issue(ctx context.Context, by lifecycle.Actor, spec lifecycle.To
 	return signer.Mint(record)
 }
 
-// tokenView is a token's record as --json shows it: the API's names.
-type tokenView struct {
-	ID          string     `json:"id"`
-	Participant *string    `json:"participant"`
-	Scope       string     `json:"scope"`
-	Subject     string     `json:"subject"`
-	Label       string     `json:"label"`
-	Issued      time.Time  `json:"issued"`
-	IssuedBy    string     `json:"issuedBy"`
-	Expires     time.Time  `json:"expires"`
-	Revoked     *time.Time `json:"revoked"`
-	LastUsed    *time.Time `json:"lastUsed"`
-}
-
 type tokenList struct {
 	Participant string `help:"Only this participant's."`
 	JSON        bool   `name:"json" help:"Print JSON."`
@@ -93,13 +80,10 @@ func (c *tokenList) Run(ctx context.Context, p *program) error {
 			return fmt.Errorf("list tokens: %w", err)
 		}
 		now := time.Now()
-		views := make([]tokenView, len(all))
+		views := make([]api.TokenView, len(all))
 		rows := make([][]string, len(all))
 		for i, t := range all {
-			views[i] = tokenView{
-				ID: t.ID, Participant: optional(t.Participant), Scope: t.Scope, Subject: t.Subject, Label: t.Label,
-				Issued: t.Issued, IssuedBy: t.IssuedBy, Expires: t.Expires, Revoked: t.Revoked, LastUsed: t.LastUsed,
-			}
+			views[i] = api.ShowToken(t)
 			rows[i] = []string{t.ID, t.Scope, orDash(t.Participant), orDash(t.Subject), orDash(t.Label), tokenState(t, now), stamp(&t.Expires), stamp(t.LastUsed)}
 		}
 		if c.JSON {
@@ -118,13 +102,6 @@ func tokenState(t storage.Token, now time.Time) string {
 	default:
 		return "live"
 	}
-}
-
-func optional(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
 
 type tokenRevoke struct {

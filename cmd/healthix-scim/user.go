@@ -7,91 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/storage"
 )
 
 type userCommands struct {
 	List userList `cmd:"" help:"List people, oldest first."`
 	Show userShow `cmd:"" help:"Show one person: access, gates and why."`
-}
-
-// userView is a user as --json shows it: the API's User.
-type userView struct {
-	ID           string     `json:"id"`
-	Participant  string     `json:"participant"`
-	UserName     string     `json:"userName"`
-	ExternalID   *string    `json:"externalId"`
-	Name         nameView   `json:"name"`
-	Email        *string    `json:"email"`
-	Mobile       *string    `json:"mobile"`
-	Title        *string    `json:"title"`
-	Department   *string    `json:"department"`
-	Active       bool       `json:"active"`
-	Access       accessView `json:"access"`
-	Created      time.Time  `json:"created"`
-	LastModified time.Time  `json:"lastModified"`
-	Version      int64      `json:"version"`
-}
-
-type nameView struct {
-	GivenName  string `json:"givenName"`
-	FamilyName string `json:"familyName"`
-	Formatted  string `json:"formatted,omitempty"`
-}
-
-type accessView struct {
-	Status            policy.Status `json:"status"`
-	Role              *string       `json:"role"`
-	Permissions       []string      `json:"permissions"`
-	RequestedRole     *string       `json:"requestedRole"`
-	Gates             []gateView    `json:"gates"`
-	Username          *string       `json:"username"`
-	ReleasedAt        *time.Time    `json:"releasedAt"`
-	TrainingExpiresAt *time.Time    `json:"trainingExpiresAt"`
-	ValidUntil        *time.Time    `json:"validUntil"`
-	ClinicalAlerts    string        `json:"clinicalAlerts"`
-	PolicyVersion     int64         `json:"policyVersion"`
-	Reason            string        `json:"reason"`
-}
-
-type gateView struct {
-	Gate    policy.Gate `json:"gate"`
-	Open    bool        `json:"open"`
-	Reason  string      `json:"reason"`
-	Since   *time.Time  `json:"since"`
-	Missing []string    `json:"missing,omitempty"`
-}
-
-// viewUser shows a user as things stand now, with the staff's sentences: who
-// may read the database is staff.
-func viewUser(u storage.User, now time.Time) userView {
-	d := u.Access(now)
-	name, _ := u.Document["name"].(map[string]any)
-	formatted, _ := name["formatted"].(string)
-	v := userView{
-		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
-		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
-		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
-		Active: u.Active, Created: u.Created, LastModified: u.LastModified, Version: u.Version,
-		Access: accessView{
-			Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...), RequestedRole: optional(d.RequestedRole),
-			Gates: []gateView{}, Username: optional(u.HealthixUsername), ReleasedAt: u.ReleasedAt,
-			TrainingExpiresAt: d.TrainingExpiresAt, ValidUntil: d.ValidUntil, ClinicalAlerts: u.ClinicalAlerts,
-			PolicyVersion: d.PolicyVersion, Reason: staffText(d.Reason, d.Staff),
-		},
-	}
-	for _, g := range d.Gates {
-		v.Access.Gates = append(v.Access.Gates, gateView{Gate: g.Gate, Open: g.Open, Reason: staffText(g.Reason, g.Staff), Since: g.Since, Missing: g.Missing})
-	}
-	return v
-}
-
-func staffText(outward, staff string) string {
-	if staff != "" {
-		return staff
-	}
-	return outward
 }
 
 type userList struct {
@@ -107,10 +29,10 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 			}
 		}
 		now := time.Now()
-		views, rows := []userView{}, [][]string{}
+		views, rows := []api.UserView{}, [][]string{}
 		err := eachUser(ctx, read, c.Participant, now, func(u storage.User) {
 			if c.JSON {
-				views = append(views, viewUser(u, now))
+				views = append(views, api.ShowUser(u, now))
 				return
 			}
 			d := u.Access(now)
@@ -159,7 +81,7 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return named("user", c.ID, err)
 		}
-		v := viewUser(u, time.Now())
+		v := api.ShowUser(u, time.Now())
 		if c.JSON {
 			return printJSON(p.stdout, v)
 		}
