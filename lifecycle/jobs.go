@@ -78,8 +78,9 @@ func (s *Service) decideAgain(ctx context.Context, user string) error {
 const walk = 500
 
 // decideWaiting promises a decision for everybody who waits at a participant
-// that opened, or whose access came back there. Batches keep memory flat and other deeds moving; a second walk
-// promises nothing twice, for the jobs are keyed.
+// that opened, or whose access came back there. Batches keep memory flat and
+// other deeds moving; a second walk promises nothing twice, for the jobs are
+// keyed.
 func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 	q := storage.Query{
 		Participant: participant, Limit: walk, Now: s.Now(),

@@ -25,8 +25,7 @@ type change struct {
 // that changes access. Release, suspension and revocation, the username, the
 // link, the promised mails, the history row and the entries all happen here, in
 // the caller's transaction. old is the locked row, nil on create; on is what is on
-// record about them. A pure
-// re-decision that changes nothing writes nothing.
+// record about them. A pure re-decision that changes nothing writes nothing.
 func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participant storage.Participant, on *dossier, old *storage.User, u storage.User, c change) (storage.User, error) {
 	now := tx.Now()
 	p, err := s.policyIn(ctx, tx)
