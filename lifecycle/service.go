@@ -93,7 +93,7 @@ func (s *Service) policyIn(ctx context.Context, r storage.Reader) (*policy.Polic
 	if err != nil {
 		return nil, fmt.Errorf("policy version %d: %w", version, err)
 	}
-	p = p.WithVersion(version)
+	p = p.WithVersion(version, row.Applied)
 	s.inForce.Store(p)
 	return p, nil
 }

@@ -295,7 +295,7 @@ func TestPolicyChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = p.WithVersion(2)
+	p = p.WithVersion(2, time.Time{})
 	f := readyFacts("Registrar")
 	f.Evidence = trainedIn(day(100), "nys-policy", "hosted-registration")
 	d := old.Decide(f, noon)

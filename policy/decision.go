@@ -59,6 +59,7 @@ type Facts struct {
 	Department string
 	UserType   string
 	NPI        string
+	JobCode    string // of the attribute that the policy names, "" when none was sent
 
 	Email      string // gate address, "" when none was sent
 	EmailTaken bool   // an older active user elsewhere holds the address
@@ -127,7 +128,8 @@ type Decision struct {
 	TitleRole         string      `json:"titleRole,omitempty"`
 	RequestedRole     string      `json:"requestedRole,omitempty"` // TitleRole while it is not wholly in force
 	NormalTitle       string      `json:"normalTitle,omitempty"`
-	Rule              string      `json:"rule,omitempty"` // deciding row, e.g. title:registered-nurse
+	Rule              string      `json:"rule,omitempty"`         // deciding row, e.g. title:registered-nurse
+	JobCodeTitle      string      `json:"jobCodeTitle,omitempty"` // what the job code stands for, when it disagrees with the title
 	Gates             []GateState `json:"gates"`
 	Transition        bool        `json:"transition,omitempty"` // Permissions are carried from an earlier role
 	StandsOn          []string    `json:"standsOn,omitempty"`   // modules whose evidence keeps Permissions in force

@@ -195,7 +195,7 @@ func (d *reader) policy(document []byte) *Policy {
 	if root == nil {
 		return nil
 	}
-	p := &Policy{byRole: map[string]*Role{}, byKey: map[string]*Row{}, bySynonym: map[string]*Row{}}
+	p := &Policy{byRole: map[string]*Role{}, byKey: map[string]*occupation{}, bySynonym: map[string]*occupation{}}
 	at := map[string]entry{}
 	for _, e := range d.entries(root, "", documentKeys) {
 		at[e.key] = e

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 	"pgregory.net/rapid"
@@ -35,10 +36,10 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Version() != 0 || p.WithVersion(7).Version() != 7 || p.Version() != 0 {
+	if p.Version() != 0 || p.WithVersion(7, time.Time{}).Version() != 7 || p.Version() != 0 {
 		t.Error("version")
 	}
-	if len(p.Digest()) != 64 || p.WithVersion(7).Digest() != p.Digest() {
+	if len(p.Digest()) != 64 || p.WithVersion(7, time.Time{}).Digest() != p.Digest() {
 		t.Errorf("digest %s", p.Digest())
 	}
 	roles := p.Roles()

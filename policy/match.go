@@ -9,8 +9,9 @@ import (
 // match is what the title table says to a title.
 type match struct {
 	Normal string
-	Row    *Row   // nil: no row answers
-	Why    string // when Row is nil, to follow: title "…"
+	Of     *occupation // nil: the title is not in the table
+	Row    *Row        // of Of, the one that answers; set at once when there is one only
+	Why    string      // when Of is nil, to follow: title "…"
 	Steps  []Step
 }
 
@@ -20,14 +21,14 @@ const (
 	tooLong     = "is longer than a title can be"
 )
 
-// found is what a phrase leads to: a row, a ban, or (zero) nothing.
+// found is what a phrase leads to: an occupation, a ban, or (zero) nothing.
 type found struct {
-	row *Row
+	of  *occupation
 	ban bool
-	how string // how the phrase became the row's, "" when it stands there as it is
+	how string // how the phrase became the title, "" when it stands there as it is
 }
 
-func (f found) any() bool { return f.row != nil || f.ban }
+func (f found) any() bool { return f.of != nil || f.ban }
 
 // match looks a title up: whole normal forms only, never a part of one
 // (product rule 1). What may be taken off it is listed in the document, and
@@ -50,14 +51,17 @@ func (p *Policy) match(title string) match {
 	case f.ban:
 		m.Why = severalJobs
 		m.step("row", "none: "+f.how)
-	case f.row == nil:
+	case f.of == nil:
 		m.step("row", "none: no row has this title or alias")
 	default:
-		m.Row, m.Why = f.row, ""
+		m.Of, m.Why = f.of, ""
 		if f.how != "" {
 			m.step("synonym", f.how)
 		}
-		m.step("row", f.row.Title+", role "+f.row.Role)
+		if len(f.of.rows) == 1 {
+			m.Row = f.of.rows[0]
+			m.step("row", m.Row.Title+", role "+m.Row.Role)
+		}
 	}
 	return m
 }
@@ -185,21 +189,24 @@ func (p *Policy) agreed(parts []part) found {
 		switch {
 		case !f.any() || f.ban:
 			return f
-		case all.row == nil:
+		case all.of == nil:
 			all = f
-		case !alike(f.row, all.row):
-			return found{ban: true, how: "it names " + all.row.Title + " and " + f.row.Title + ", whose roles differ"}
+		case !alike(f.of, all.of):
+			return found{ban: true, how: "it names " + all.of.title + " and " + f.of.title + ", whose roles differ"}
 		}
 	}
-	if all.row != nil && all.how == "" {
-		all.how = "read as " + strconv.Quote(strings.ToLower(all.row.Title))
+	if all.of != nil && all.how == "" {
+		all.how = "read as " + strconv.Quote(strings.ToLower(all.of.title))
 	}
 	return all
 }
 
-// alike says whether it makes no difference which of two rows answers.
-func alike(a, b *Row) bool {
-	return a == b || (a.Role == b.Role && len(a.Guards)+len(b.Guards) == 0)
+// alike says whether it makes no difference which of two occupations answers.
+func alike(a, b *occupation) bool {
+	if a == b {
+		return true
+	}
+	return len(a.rows) == 1 && len(b.rows) == 1 && a.rows[0].Role == b.rows[0].Role && len(a.rows[0].Guards)+len(b.rows[0].Guards) == 0
 }
 
 // inverted reads "Nurse, Registered" and "Physician - Emergency Medicine".
@@ -257,7 +264,7 @@ func (p *Policy) behind(ws []string) found {
 
 // read says in the trace as what a title was read.
 func (f found) read(ws []string) found {
-	if f.row != nil {
+	if f.of != nil {
 		f.how = "read as " + strconv.Quote(strings.Join(ws, " "))
 	}
 	return f
@@ -267,8 +274,8 @@ func (f found) read(ws []string) found {
 func (p *Policy) plain(ws []string) found {
 	var buf [128]byte
 	key := appendKey(buf[:0], ws)
-	if row := p.byKey[string(key)]; row != nil {
-		return found{row: row}
+	if of := p.byKey[string(key)]; of != nil {
+		return found{of: of}
 	}
 	if p.words.bans[string(key)] {
 		return banned(string(key))
@@ -281,8 +288,8 @@ func (p *Policy) plain(ws []string) found {
 func (p *Policy) read(ws []string) found {
 	var buf [128]byte
 	key := appendKey(buf[:0], ws)
-	if row := p.bySynonym[string(key)]; row != nil {
-		return found{row: row}
+	if of := p.bySynonym[string(key)]; of != nil {
+		return found{of: of}
 	}
 	if p.words.rewritten[string(key)] {
 		return banned(string(key))

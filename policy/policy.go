@@ -4,12 +4,16 @@
 // looked at by a person.
 package policy
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Policy is one policy document, read and checked. It never changes; it is safe
 // for concurrent use.
 type Policy struct {
 	version int64
+	since   time.Time // when that version came into force
 	digest  string
 	roles   []Role
 	modules []Module
@@ -17,11 +21,16 @@ type Policy struct {
 	rows    []Row
 	words   words
 
-	byRole    map[string]*Role
-	byKey     map[string]*Row // whole normal forms of titles and aliases
-	bySynonym map[string]*Row // the same with synonyms in place; nil where rows differ
-	names     []string        // role names in alphabetical order
-	likeness  likeness        // of titles, for suggestions
+	byRole     map[string]*Role
+	privileged []string // permissions that only roles with gate approval may hold
+	breakGlass []string // of those: permissions whose gain by a policy change takes two people
+	jobCodes   jobCodes
+	overlay    *Overlay // of one participant; nil for the policy of all
+
+	byKey     map[string]*occupation // whole normal forms of titles and aliases
+	bySynonym map[string]*occupation // the same with synonyms in place; nil where they differ
+	names     []string               // role names in alphabetical order
+	likeness  likeness               // of titles, for suggestions
 }
 
 // Role is a named set of permissions and what must hold before it is released.
@@ -42,9 +51,22 @@ type Module struct {
 	GraceDays int
 }
 
+// occupation is a title of the table with its rows. It has several when guards
+// tell apart who of its people gets which role.
+type occupation struct {
+	title string
+	rows  []*Row
+}
+
+// jobCodes says what a code beside the title stands for.
+type jobCodes struct {
+	attribute string                 // of JobCodeAttributes, "" for none
+	byCode    map[string]*occupation // code in normal form → title of the table
+}
+
 // Row is one line of the title table.
 type Row struct {
-	ID       string // e.g. registered-nurse
+	ID       string // e.g. registered-nurse; the column row, else made of the title
 	Title    string
 	Category string
 	Role     string
@@ -56,10 +78,13 @@ type Row struct {
 // Version is the number under which the policy is in force, 0 when it has none.
 func (p *Policy) Version() int64 { return p.version }
 
-// WithVersion is the same policy under a number.
-func (p *Policy) WithVersion(version int64) *Policy {
+// Since is when the version came into force; zero when it is not.
+func (p *Policy) Since() time.Time { return p.since }
+
+// WithVersion is the same policy under a number, in force since an instant.
+func (p *Policy) WithVersion(version int64, since time.Time) *Policy {
 	q := *p
-	q.version = version
+	q.version, q.since = version, since
 	return &q
 }
 

@@ -15,7 +15,7 @@ func defaultPolicy(t testing.TB) *Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.WithVersion(1)
+	return p.WithVersion(1, time.Time{})
 }
 
 // readyFacts are those of a person who lacks nothing but approval.

@@ -64,7 +64,7 @@ func drawFacts(t *rapid.T, now time.Time) Facts {
 // A person's life: facts change, time passes, decisions follow one another.
 func TestLives(t *testing.T) {
 	p := defaultPolicy(t)
-	versions := []*Policy{p, p.WithVersion(2)}
+	versions := []*Policy{p, p.WithVersion(2, time.Time{})}
 	rapid.Check(t, func(t *rapid.T) {
 		now := noon
 		var prior Decision

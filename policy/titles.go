@@ -111,9 +111,10 @@ func (t *table) add(line int, row Row, aliases string) {
 
 func (t *table) index(guards map[string]guarded) {
 	p := t.policy
-	p.byKey = make(map[string]*Row, 4*len(p.rows))
-	p.bySynonym = make(map[string]*Row, 4*len(p.rows))
+	p.byKey = make(map[string]*occupation, 4*len(p.rows))
+	p.bySynonym = make(map[string]*occupation, 4*len(p.rows))
 	ids := map[string]int{}
+	titles := map[string]*occupation{}
 	for i := range p.rows {
 		row := &p.rows[i]
 		if first, again := ids[row.ID]; again {
@@ -125,9 +126,15 @@ func (t *table) index(guards map[string]guarded) {
 			row.Guards = g.guards
 			delete(guards, tableKey(row.Title))
 		}
-		t.name(row, t.at[i], "title", row.Title)
+		of := titles[tableKey(row.Title)]
+		if of == nil {
+			of = &occupation{title: row.Title}
+			titles[tableKey(row.Title)] = of
+		}
+		of.rows = append(of.rows, row)
+		t.name(of, row, t.at[i], "title", row.Title)
 		for _, alias := range row.Aliases {
-			t.name(row, t.at[i], "alias", alias)
+			t.name(of, row, t.at[i], "alias", alias)
 		}
 	}
 	for _, g := range guards {
@@ -143,8 +150,8 @@ func (t *table) index(guards map[string]guarded) {
 	}
 }
 
-// name indexes one title or alias of a row.
-func (t *table) name(row *Row, line int, kind, name string) {
+// name indexes one title or alias of an occupation's row.
+func (t *table) name(of *occupation, row *Row, line int, kind, name string) {
 	p := t.policy
 	_, ws, whole := readTitle(name)
 	words := texts(ws)
@@ -159,23 +166,23 @@ func (t *table) name(row *Row, line int, kind, name string) {
 	case p.words.bans[key]:
 		t.fault(line, "titles", "%s %q is in bans, because it stands for several occupations", kind, name)
 		return
-	case first == row:
+	case first == of:
 		return
-	case first != nil && first.Role != row.Role:
-		t.fault(line, "titles", "%s %q maps to two roles: %s here and %s on line %d", kind, name, row.Role, first.Role, t.lines[key])
+	case first != nil && first.rows[0].Role != row.Role:
+		t.fault(line, "titles", "%s %q maps to two roles: %s here and %s on line %d", kind, name, row.Role, first.rows[0].Role, t.lines[key])
 		return
 	case first != nil:
-		t.fault(line, "titles", "%s %q stands here again; it was first on line %d, for %s", kind, name, t.lines[key], first.Title)
+		t.fault(line, "titles", "%s %q stands here again; it was first on line %d, for %s", kind, name, t.lines[key], first.title)
 		return
 	}
-	p.byKey[key] = row
+	p.byKey[key] = of
 	t.lines[key] = line
 	rewritten := strings.Join(p.words.rewrite(words), " ")
 	switch other, ok := p.bySynonym[rewritten]; {
 	case !ok:
-		p.bySynonym[rewritten] = row
-	case other != nil && !alike(row, other):
-		p.bySynonym[rewritten] = nil // two rows read alike with synonyms: neither answers to them
+		p.bySynonym[rewritten] = of
+	case other != nil && other != of && !alike(of, other):
+		p.bySynonym[rewritten] = nil // two titles read alike with synonyms: neither answers to them
 	}
 }
 

@@ -142,8 +142,8 @@ func (d *reader) synonyms(n *yaml.Node) map[string]string {
 // noShortcuts refuses synonyms that lead a banned form to a row.
 func (d *reader) noShortcuts(p *Policy, l wordLists, line int) {
 	for _, b := range l.Bans {
-		if row := p.bySynonym[strings.Join(p.words.rewrite(strings.Fields(tableKey(b))), " ")]; row != nil {
-			d.fault(line, "synonyms", "read %q as %s, but it is in bans, because it stands for several occupations", b, row.Title)
+		if of := p.bySynonym[strings.Join(p.words.rewrite(strings.Fields(tableKey(b))), " ")]; of != nil {
+			d.fault(line, "synonyms", "read %q as %s, but it is in bans, because it stands for several occupations", b, of.title)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func policyInForce(ctx context.Context, read storage.Reader) (*policy.Policy, er
 	if err != nil {
 		return nil, fmt.Errorf("policy version %d: %w", kept.Version, err)
 	}
-	return inForce.WithVersion(kept.Version), nil
+	return inForce.WithVersion(kept.Version, kept.Applied), nil
 }
 
 func (c *policyExplain) answer(p *program, e policy.Explanation) error {
