@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,12 +12,15 @@ import (
 // The canonical form of a policy: JSON with fixed member order, everything
 // whose order means nothing sorted, word lists and gates written out.
 type canonicalPolicy struct {
-	V       int               `json:"v"`
-	Modules []canonicalModule `json:"modules"`
-	Roles   []canonicalRole   `json:"roles"`
-	Gates   []string          `json:"gates"`
-	Words   wordLists         `json:"words"`
-	Titles  []canonicalRow    `json:"titles"`
+	V          int               `json:"v"`
+	Modules    []canonicalModule `json:"modules"`
+	Roles      []canonicalRole   `json:"roles"`
+	Gates      []string          `json:"gates"`
+	Privileged []string          `json:"privileged"`
+	BreakGlass []string          `json:"breakGlass"`
+	Words      wordLists         `json:"words"`
+	JobCodes   canonicalJobCodes `json:"jobCodes"`
+	Titles     []canonicalRow    `json:"titles"`
 }
 
 type canonicalModule struct {
@@ -35,7 +39,13 @@ type canonicalRole struct {
 	ParticipantTypes []string `json:"participantTypes"`
 }
 
+type canonicalJobCodes struct {
+	Attribute string            `json:"attribute"`
+	Codes     map[string]string `json:"codes"` // code in normal form → title
+}
+
 type canonicalRow struct {
+	Row      string           `json:"row"`
 	Title    string           `json:"title"`
 	Category string           `json:"category"`
 	Role     string           `json:"role"`
@@ -51,7 +61,7 @@ type canonicalGuard struct {
 }
 
 func digest(p *Policy, lists wordLists) string {
-	c := canonicalPolicy{V: 1, Gates: sortedGates(p.common), Words: wordLists{
+	c := canonicalPolicy{V: 2, Gates: sortedGates(p.common), Privileged: sorted(p.privileged), BreakGlass: sorted(p.breakGlass), Words: wordLists{
 		Synonyms: lists.Synonyms, Removable: sorted(lists.Removable), Units: sorted(lists.Units), Fields: sorted(lists.Fields),
 		Degrees: sorted(lists.Degrees), Compounds: sorted(lists.Compounds), Bans: sorted(lists.Bans),
 	}}
@@ -65,24 +75,50 @@ func digest(p *Policy, lists wordLists) string {
 		})
 	}
 	for _, row := range p.rows {
-		t := canonicalRow{Title: row.Title, Category: row.Category, Role: row.Role, Aliases: sorted(row.Aliases), Basis: row.Basis}
-		for _, g := range row.Guards {
-			t.Guards = append(t.Guards, canonicalGuard{g.Attribute, g.Test, sorted(g.Values)})
-		}
-		slices.SortFunc(t.Guards, func(a, b canonicalGuard) int {
-			return strings.Compare(string(a.Attribute)+string(a.Test), string(b.Attribute)+string(b.Test))
+		c.Titles = append(c.Titles, canonicalRow{
+			Row: row.ID, Title: row.Title, Category: row.Category, Role: row.Role, Aliases: sorted(row.Aliases), Basis: row.Basis, Guards: canonicalGuards(row.Guards),
 		})
-		c.Titles = append(c.Titles, t)
+	}
+	if p.jobCodes.attribute != "" {
+		c.JobCodes = canonicalJobCodes{Attribute: p.jobCodes.attribute, Codes: map[string]string{}}
+		for code, of := range p.jobCodes.byCode {
+			c.JobCodes.Codes[code] = of.title
+		}
 	}
 	slices.SortFunc(c.Modules, func(a, b canonicalModule) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Roles, func(a, b canonicalRole) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(c.Titles, func(a, b canonicalRow) int { return strings.Compare(a.Title, b.Title) })
-	text, err := json.Marshal(c)
+	slices.SortFunc(c.Titles, func(a, b canonicalRow) int {
+		return cmp.Or(strings.Compare(a.Title, b.Title), strings.Compare(a.Row, b.Row))
+	})
+	return digestOf(c)
+}
+
+func digestOf(canonical any) string {
+	text, err := json.Marshal(canonical)
 	if err != nil {
-		panic("policy: texts and numbers do not encode: " + err.Error()) // cannot be: the types above hold nothing else
+		panic("policy: texts and numbers do not encode: " + err.Error()) // cannot be: the types here hold nothing else
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+func canonicalGuards(guards []Guard) []canonicalGuard {
+	var out []canonicalGuard
+	for _, g := range guards {
+		out = append(out, canonicalGuard{g.Attribute, g.Test, sorted(g.Values)})
+	}
+	slices.SortFunc(out, func(a, b canonicalGuard) int {
+		return cmp.Or(strings.Compare(string(a.Attribute), string(b.Attribute)), strings.Compare(string(a.Test), string(b.Test)))
+	})
+	return out
+}
+
+// The canonical form of an overlay.
+type canonicalOverlay struct {
+	V        int                         `json:"v"`
+	Synonyms map[string]string           `json:"synonyms"` // title in normal form → title of the table
+	Roles    map[string]string           `json:"roles"`    // by row id
+	Guards   map[string][]canonicalGuard `json:"guards"`
 }
 
 func sortedGates(gates []Gate) []string {

@@ -35,7 +35,7 @@ func Default() []byte {
 // builtIn are the words of a document that leaves them out.
 var builtIn = sync.OnceValue(func() wordLists {
 	d := reader{}
-	root := d.root([]byte(defaultWords))
+	root := d.root([]byte(defaultWords), documentKeys)
 	lists, _ := d.words(root)
 	return lists
 })

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,194 +9,56 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Bounds of a document.
-const (
-	maxDocument = 8 << 20 // bytes
-	maxProblems = 50
-)
-
 // Problem is one thing that is wrong with a document.
 type Problem struct {
-	Line    int    `json:"line"` // from 1; 0 when it concerns the whole document
+	File    string `json:"file,omitempty"` // "" when the document has no name
+	Line    int    `json:"line"`           // from 1; 0 when it concerns the whole document
 	Key     string `json:"key"`
 	Message string `json:"message"` // what came, what was expected
 }
 
 // DocumentError says everything that is wrong with a document.
-type DocumentError struct{ Problems []Problem }
+type DocumentError struct {
+	What     string // that was read; "" for a policy document
+	Problems []Problem
+}
 
 func (e *DocumentError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		where := "document"
-		if p.Line > 0 {
+		where := p.File
+		switch {
+		case where != "" && p.Line > 0:
+			where = fmt.Sprintf("%s:%d", where, p.Line)
+		case p.Line > 0:
 			where = fmt.Sprintf("line %d", p.Line)
+		case where == "":
+			where = "document"
 		}
 		if p.Key != "" {
 			where += ", " + p.Key
 		}
 		lines[i] = where + ": " + p.Message
 	}
-	return "policy document: " + strings.Join(lines, "\n")
+	return cmp.Or(e.What, "policy document") + ": " + strings.Join(lines, "\n")
 }
-
-var (
-	documentKeys    = []string{"modules", "roles", "gates", "synonyms", "removable", "units", "fields", "degrees", "compounds", "bans", "guards", "titles"}
-	moduleKeys      = []string{"name", "litmos", "graceDays"}
-	roleKeys        = []string{"permissions", "modules", "gates", "untilApproved", "participantTypes"}
-	participantKind = []string{"standard", "health-plan", "cbo", "government"}
-	everybodysGates = []string{string(GateParticipant), string(GateTitle), string(GateEmail), string(GateMobile), string(GateHold)}
-	allGates        = []string{string(GateParticipant), string(GateTitle), string(GateEmail), string(GateMobile), string(GateTraining), string(GateApproval), string(GateNPI), string(GateHold)}
-)
 
 // Parse reads a document, YAML or JSON, strictly: what it does not know it
 // refuses, and says line, what came and what was expected. Word lists that are
-// left out are the built-in ones.
-func Parse(document []byte) (*Policy, error) {
-	d := reader{}
-	p := d.policy(document)
-	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
-		return nil, &DocumentError{Problems: d.problems}
-	}
-	return p, nil
-}
+// left out are the built-in ones. A document that keeps its title table in a
+// file beside it is read by ParseSource.
+func Parse(document []byte) (*Policy, error) { return ParseSource(Source{Text: document}) }
 
-// reader collects problems while it reads.
-type reader struct{ problems []Problem }
-
-func (d *reader) fault(line int, key, format string, args ...any) {
-	if len(d.problems) < maxProblems {
-		d.problems = append(d.problems, Problem{Line: line, Key: key, Message: fmt.Sprintf(format, args...)})
-	}
-}
-
-func (d *reader) root(document []byte) *yaml.Node {
-	if len(document) > maxDocument {
-		d.fault(0, "", "%d bytes came; at most %d are read", len(document), maxDocument)
-		return nil
-	}
-	decoder := yaml.NewDecoder(strings.NewReader(string(document)))
-	var doc, second yaml.Node
-	if err := decoder.Decode(&doc); err != nil {
-		d.fault(0, "", "not readable as YAML or JSON: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-		return nil
-	}
-	if err := decoder.Decode(&second); err == nil {
-		d.fault(second.Line, "", "a second document begins here; one was expected")
-		return nil
-	}
-	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		d.fault(doc.Line, "", "%s came; a mapping with the keys %s was expected", kindOf(&doc), list(documentKeys))
-		return nil
-	}
-	return doc.Content[0]
-}
-
-// entry is one key of a mapping.
-type entry struct {
-	key   string
-	line  int
-	value *yaml.Node
-}
-
-// entries reads a mapping; known nil takes any key.
-func (d *reader) entries(n *yaml.Node, what string, known []string) []entry {
-	if n.Kind != yaml.MappingNode {
-		d.fault(n.Line, what, "%s came; a mapping was expected", kindOf(n))
-		return nil
-	}
-	var out []entry
-	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], n.Content[i+1]
-		if k.Kind != yaml.ScalarNode {
-			d.fault(k.Line, what, "%s came as a key; a name was expected", kindOf(k))
-			continue
-		}
-		if first, again := seen[k.Value]; again {
-			d.fault(k.Line, path(what, k.Value), "stands here again; it was first on line %d", first)
-			continue
-		}
-		seen[k.Value] = k.Line
-		if known != nil && !slices.Contains(known, k.Value) {
-			d.unknown(k.Line, what, "key", k.Value, known)
-			continue
-		}
-		out = append(out, entry{key: k.Value, line: k.Line, value: v})
-	}
-	return out
-}
-
-// unknown refuses a name that is not in a list.
-func (d *reader) unknown(line int, key, kind, name string, known []string) {
-	hint := ""
-	if near := nearest(name, known); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	expected := "none is defined"
-	if len(known) > 0 {
-		expected = or(known) + " was expected"
-	}
-	d.fault(line, key, "unknown %s %q%s (%s)", kind, name, hint, expected)
-}
-
-func (d *reader) text(n *yaml.Node, key string) string {
-	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		d.fault(n.Line, key, "%s came; a text was expected", kindOf(n))
-		return ""
-	}
-	return n.Value
-}
-
-// item is one text of a list, with its line.
-type item struct {
-	text string
-	line int
-}
-
-func (d *reader) list(n *yaml.Node, key string) []item {
-	if n.Kind != yaml.SequenceNode {
-		d.fault(n.Line, key, "%s came; a list was expected", kindOf(n))
-		return nil
-	}
-	out := make([]item, 0, len(n.Content))
-	for _, c := range n.Content {
-		text := d.text(c, key)
-		if text == "" {
-			if c.Kind == yaml.ScalarNode && c.Tag != "!!null" {
-				d.fault(c.Line, key, "an empty text came; a name was expected")
-			}
-			continue
-		}
-		if slices.ContainsFunc(out, func(i item) bool { return i.text == text }) {
-			d.fault(c.Line, key, "%q stands here twice", text)
-			continue
-		}
-		out = append(out, item{text: text, line: c.Line})
-	}
-	return out
-}
-
-// names is a list whose members must be known.
-func (d *reader) names(n *yaml.Node, key, kind string, known []string) []string {
-	var out []string
-	for _, i := range d.list(n, key) {
-		if !slices.Contains(known, i.text) {
-			d.unknown(i.line, key, kind, i.text, known)
-			continue
-		}
-		out = append(out, i.text)
-	}
-	return out
-}
-
-func (d *reader) policy(document []byte) *Policy {
-	root := d.root(document)
+// policy reads as much of a document as can be read: with problems it is for
+// lint only.
+func (d *reader) policy(from Source) *Policy {
+	d.file = from.Name
+	root := d.root(from.Text, documentKeys)
 	if root == nil {
 		return nil
 	}
 	p := &Policy{byRole: map[string]*Role{}, byKey: map[string]*occupation{}, bySynonym: map[string]*occupation{}}
+	p.places = places{document: from.Name, table: from.Name, roles: map[string]int{}, modules: map[string]int{}, synonyms: map[string]int{}, rows: map[string]int{}, guards: map[string]int{}}
 	at := map[string]entry{}
 	for _, e := range d.entries(root, "", documentKeys) {
 		at[e.key] = e
@@ -206,7 +69,7 @@ func (d *reader) policy(document []byte) *Policy {
 		}
 	}
 	if e, ok := at["modules"]; ok {
-		p.modules = d.modules(e.value)
+		p.modules = d.modules(p, e.value)
 	}
 	p.common = []Gate{GateParticipant, GateTitle, GateEmail, GateMobile, GateTraining, GateHold}
 	if e, ok := at["gates"]; ok {
@@ -215,15 +78,24 @@ func (d *reader) policy(document []byte) *Policy {
 	if e, ok := at["roles"]; ok {
 		d.roles(p, e.value)
 	}
+	d.twoPeople(p, at)
 	lists, found := d.words(root)
 	lists = lists.or(builtIn(), found)
 	p.words = lists.compile()
-	var guards map[string]guarded
+	if e, ok := at["synonyms"]; ok && e.value.Kind == yaml.MappingNode {
+		for i := 0; i < len(e.value.Content); i += 2 {
+			p.places.synonyms[e.value.Content[i].Value] = e.value.Content[i].Line
+		}
+	}
+	var guards []guarded
 	if e, ok := at["guards"]; ok {
 		guards = d.guards(e.value)
 	}
 	if e, ok := at["titles"]; ok {
-		d.titles(p, e.value, guards)
+		d.titles(p, e, guards, from)
+	}
+	if e, ok := at["jobCodes"]; ok {
+		d.jobCodes(p, e)
 	}
 	d.noShortcuts(p, lists, at["synonyms"].line)
 	p.indexLikeness()
@@ -231,11 +103,37 @@ func (d *reader) policy(document []byte) *Policy {
 	return p
 }
 
-func (d *reader) modules(n *yaml.Node) []Module {
+// What is kept from one person alone when a document does not say.
+var (
+	defaultPrivileged = []string{"emergency.override", "accounts.request", "accesslog.read"}
+	defaultBreakGlass = []string{"emergency.override"}
+)
+
+// twoPeople reads which permissions need an approval, and which a second
+// operator. What is written must name permissions of the document: a slip here
+// would leave one unguarded.
+func (d *reader) twoPeople(p *Policy, at map[string]entry) {
+	p.privileged, p.breakGlass = defaultPrivileged, defaultBreakGlass
+	if e, ok := at["privileged"]; ok {
+		var held []string
+		for _, r := range p.roles {
+			held = append(held, r.Permissions...)
+		}
+		p.privileged = d.names(e.value, "privileged", "permission", sortedOnce(held))
+	}
+	if e, ok := at["breakGlass"]; ok {
+		p.breakGlass = d.names(e.value, "breakGlass", "privileged permission", p.privileged)
+	}
+}
+
+func sortedOnce(list []string) []string { return slices.Compact(sorted(list)) }
+
+func (d *reader) modules(p *Policy, n *yaml.Node) []Module {
 	var out []Module
 	for _, e := range d.entries(n, "modules", nil) {
 		key := path("modules", e.key)
 		d.identifier(e.line, key, "module", e.key)
+		p.places.modules[e.key] = e.line
 		m := Module{ID: e.key, Name: e.key}
 		if e.value.Kind != yaml.MappingNode {
 			m.Name = d.text(e.value, key)
@@ -249,8 +147,8 @@ func (d *reader) modules(n *yaml.Node) []Module {
 			case "litmos":
 				m.Litmos = d.text(f.value, path(key, f.key))
 			case "graceDays":
-				if err := f.value.Decode(&m.GraceDays); err != nil || f.value.Tag != "!!int" || m.GraceDays < 0 || m.GraceDays > 366 {
-					d.fault(f.value.Line, path(key, f.key), "%q came; a number of days from 0 to 366 was expected", f.value.Value)
+				if err := f.value.Decode(&m.GraceDays); err != nil || f.value.Tag != "!!int" || m.GraceDays < 0 || m.GraceDays > mostGraceDays {
+					d.fault(f.value.Line, path(key, f.key), "%q came; a number of days from 0 to %d was expected", f.value.Value, mostGraceDays)
 				}
 			}
 		}
@@ -283,10 +181,9 @@ func (d *reader) roles(p *Policy, n *yaml.Node) {
 	for i, m := range p.modules {
 		ids[i] = m.ID
 	}
-	lines := map[string]int{}
 	for _, e := range entries {
 		d.identifier(e.line, path("roles", e.key), "role", e.key)
-		lines[e.key] = e.line
+		p.places.roles[e.key] = e.line
 		p.names = append(p.names, e.key)
 		p.roles = append(p.roles, d.role(e, ids))
 	}
@@ -295,7 +192,7 @@ func (d *reader) roles(p *Policy, n *yaml.Node) {
 		p.byRole[p.roles[i].Name] = &p.roles[i]
 	}
 	for i := range p.roles {
-		d.consistent(p, &p.roles[i], lines[p.roles[i].Name])
+		d.consistent(p, &p.roles[i], p.places.roles[p.roles[i].Name])
 	}
 }
 
@@ -350,120 +247,8 @@ func (d *reader) consistent(p *Policy, r *Role, line int) {
 	case !p.asks(r, GateApproval):
 		d.fault(line, key, "stands beside no gate approval; it applies only while that is closed")
 	default:
-		for _, permission := range meanwhile.Permissions {
-			if !slices.Contains(r.Permissions, permission) {
-				d.fault(line, key, "%s holds %s, which %s does not; a role with fewer permissions was expected", meanwhile.Name, permission, r.Name)
-				return
-			}
+		if more, ok := beyond(meanwhile.Permissions, r.Permissions); ok {
+			d.fault(line, key, "%s holds %s, which %s does not; a role with fewer permissions was expected", meanwhile.Name, more, r.Name)
 		}
 	}
-}
-
-// identifier keeps names to letters, digits, dots and hyphens: they travel in
-// filters, logs and file names.
-func (d *reader) identifier(line int, key, kind, name string) {
-	ok := name != "" && len(name) <= 64
-	for _, r := range name {
-		if !letterOrDigit(r) && r != '-' && r != '.' && r != '_' {
-			ok = false
-		}
-	}
-	if !ok {
-		d.fault(line, key, "%s %q came; letters, digits, dots and hyphens were expected, 64 at most", kind, name)
-	}
-}
-
-// guarded are the guards of a title, with their line.
-type guarded struct {
-	line   int
-	title  string
-	guards []Guard
-}
-
-// guards reads title → attribute → test, keyed by the title's normal form.
-func (d *reader) guards(n *yaml.Node) map[string]guarded {
-	out := map[string]guarded{}
-	for _, e := range d.entries(n, "guards", nil) {
-		key := path("guards", e.key)
-		g := guarded{line: e.line, title: e.key}
-		for _, a := range d.entries(e.value, key, attributes) {
-			at := path(key, a.key)
-			if a.value.Kind == yaml.ScalarNode {
-				test := Test(a.value.Value)
-				if test != TestPresent && test != TestAbsent {
-					d.unknown(a.value.Line, at, "test", a.value.Value, []string{string(TestPresent), string(TestAbsent)})
-					continue
-				}
-				g.guards = append(g.guards, Guard{Attribute: Attribute(a.key), Test: test})
-				continue
-			}
-			for _, t := range d.entries(a.value, at, tests) {
-				g.guards = append(g.guards, d.guard(Attribute(a.key), t, at))
-			}
-		}
-		if len(g.guards) == 0 {
-			d.fault(e.line, key, "no guard came; an attribute with a test was expected, such as department: {in: [Emergency]}")
-		}
-		out[tableKey(e.key)] = g
-	}
-	return out
-}
-
-func (d *reader) guard(attribute Attribute, t entry, key string) Guard {
-	g := Guard{Attribute: attribute, Test: Test(t.key)}
-	at := path(key, t.key)
-	if g.Test == TestPresent || g.Test == TestAbsent {
-		d.fault(t.line, at, "takes no values; write %s: %s", attribute, t.key)
-		return g
-	}
-	if attribute == AttributeParticipantType {
-		g.Values = d.names(t.value, at, "participant type", participantKind)
-	} else {
-		for _, i := range d.list(t.value, at) {
-			g.Values = append(g.Values, i.text)
-		}
-	}
-	if len(g.Values) == 0 {
-		d.fault(t.line, at, "no value came; a list was expected")
-	}
-	for _, v := range g.Values {
-		g.normal = append(g.normal, NormalTitle(v))
-	}
-	return g
-}
-
-func path(above, key string) string {
-	if above == "" {
-		return key
-	}
-	return above + "." + key
-}
-
-func kindOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "a YAML alias"
-	case yaml.ScalarNode:
-		if n.Tag == "!!null" {
-			return "nothing"
-		}
-		return fmt.Sprintf("%q", clip(n.Value))
-	case yaml.DocumentNode:
-		if len(n.Content) == 1 {
-			return kindOf(n.Content[0])
-		}
-	}
-	return "nothing"
-}
-
-// clip keeps messages readable whatever came.
-func clip(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
-	}
-	return s
 }

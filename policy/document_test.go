@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,7 +157,32 @@ func TestParseRefuses(t *testing.T) {
 		"removable possessive":   {"guards:\n", "units: [\"physician's\"]\nguards:\n", 9, []string{"physician's", "never removable"}},
 		"synonym of a ban":       {"guards:\n", "synonyms: {pt: reader}\nguards:\n", 9, []string{"PT", "Reader", "several occupations"}},
 		"synonym hides a word":   {"guards:\n", "synonyms: {retired nurse: registered nurse}\nguards:\n", 9, []string{"retired nurse", "may not be read"}},
-		"not YAML":               {"modules:\n", "modules: [\n", 0, []string{"not readable"}},
+		"empty titles":           {small1[strings.Index(small1, "titles:"):], "titles: ''\n", 13, []string{"an empty text came"}},
+		"guards twice":           {"guards:\n", "guards:\n  writer: {npi: present}\n", 11, []string{"row writer", "again", "line 10"}},
+		"guard of an alias":      {"  Writer:\n", "  Author:\n", 10, []string{"is an alias", `write "Writer"`}},
+		"guard without test":     {"npi: present", "npi: {}", 12, []string{"no test came"}},
+		"guard value empty":      {"[Letters,", "['..',", 11, []string{"no letter or digit"}},
+		"row id twice":           {"title,category,role,aliases,basis\n  Reader,a,reader,RD|R.D.,ours\n  Writer,a,writer,Author,ours", "title,category,role,aliases,basis,row\n  Reader,a,reader,RD|R.D.,ours,writer\n  Writer,a,writer,Author,ours,", 16, []string{`row id "writer"`, "line 15"}},
+		"row id":                 {"category,role,aliases,basis\n  Reader,a,", "row,role,aliases,basis\n  Reader,a b,", 15, []string{`row id "a b" came`, "letters, digits"}},
+		"no headers":             {"  title,category", "  title;category", 14, []string{"unknown column"}},
+		"semicolons":             {"  title,category,role,aliases,basis\n", "  title;category;role;aliases;basis\n", 14, []string{"separated by commas"}},
+		"two rows, no guard":     {"Janitor,b,no-access,,ours", "Reader,b,no-access,,ours", 17, []string{"Reader", "again", "line 15"}},
+		"privileged unknown":     {"guards:\n", "privileged: [raed]\nguards:\n", 9, []string{"raed", `did you mean "read"`}},
+		"break glass unguarded":  {"guards:\n", "privileged: [read]\nbreakGlass: [write]\nguards:\n", 10, []string{"privileged permission", "write", "read was expected"}},
+		"job codes no attribute": {"guards:\n", "jobCodes: {codes: {a1: Reader}}\nguards:\n", 9, []string{"jobCodes.attribute", "is missing"}},
+		"job codes no codes":     {"guards:\n", "jobCodes: {attribute: division}\nguards:\n", 9, []string{"jobCodes.codes", "is missing"}},
+		"job codes key":          {"guards:\n", "jobCodes: {atribute: division, codes: {}}\nguards:\n", 9, []string{`did you mean "attribute"`}},
+		"job code attribute":     {"guards:\n", "jobCodes: {attribute: divison, codes: {}}\nguards:\n", 9, []string{`did you mean "division"`}},
+		"job code title":         {"guards:\n", "jobCodes: {attribute: division, codes: {a1: Raeder}}\nguards:\n", 9, []string{"jobCodes.codes.a1", `did you mean "Reader"`}},
+		"job code alias":         {"guards:\n", "jobCodes: {attribute: division, codes: {a1: Author}}\nguards:\n", 9, []string{`"Author" is an alias`, `write "Writer"`}},
+		"job code twice":         {"guards:\n", "jobCodes:\n  attribute: division\n  codes:\n    a-1: Reader\n    A 1: Writer\nguards:\n", 13, []string{"again", "line 12"}},
+		"job code empty":         {"guards:\n", "jobCodes: {attribute: division, codes: {'..': Reader}}\nguards:\n", 9, []string{"a code with a letter"}},
+		"not UTF-8":              {"Basics", "B\xffsics", 0, []string{"not UTF-8"}},
+		"table in a file":        {small1[strings.Index(small1, "titles:"):], "titles: titles.csv\n", 13, []string{"titles.csv", "not at hand", "titles: |"}},
+		"an absolute file":       {small1[strings.Index(small1, "titles:"):], "titles: /etc/titles.csv\n", 13, []string{"/etc/titles.csv", "beside the document"}},
+		"a file above":           {small1[strings.Index(small1, "titles:"):], "titles: ../titles.csv\n", 13, []string{"../titles.csv", "beside the document"}},
+		"a file on a drive":      {small1[strings.Index(small1, "titles:"):], "titles: 'C:titles.csv'\n", 13, []string{"beside the document"}},
+		"not YAML":               {"modules:\n", "modules: [\n", 2, []string{"not readable"}},
 		"second document":        {"gates: [part", "---\ngates: [part", 8, []string{"a second document"}},
 		"list of documents":      {small1, "- a\n- b\n", 1, []string{"a list came", "a mapping"}},
 		"nothing":                {small1, "", 0, []string{"not readable"}},
@@ -196,10 +222,10 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestEveryProblemIsTold(t *testing.T) {
-	document := strings.NewReplacer("Reader,a,reader", "Reader,a,redaer", "modules: [basics]", "modules: [basix]", "Janitor,b", "RT,b").Replace(small1)
+	document := strings.NewReplacer("Reader,a,reader", "Reader,a,redaer", "modules: [basics]", "modules: [basix]", "Janitor,b", "RT,b", "guards:\n", "guards:\n  RT: {npi: present}\n  Reader: {npi: present}\n").Replace(small1)
 	_, err := Parse([]byte(document))
 	var bad *DocumentError
-	if !errors.As(err, &bad) || len(bad.Problems) != 3 || bad.Problems[0].Line != 6 || bad.Problems[1].Line != 15 || bad.Problems[2].Line != 17 {
+	if !errors.As(err, &bad) || len(bad.Problems) != 3 || bad.Problems[0].Line != 6 || bad.Problems[1].Line != 17 || bad.Problems[2].Line != 19 {
 		t.Errorf("%v", err)
 	}
 }
@@ -242,13 +268,22 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
+	tabled := strings.Index(small1, "titles:")
+	coded := small1[:tabled] + "jobCodes: {attribute: division, codes: {a-1: Reader}}\n" + small1[tabled:]
+	if digest(coded) != digest(strings.Replace(coded, "a-1", "A 1", 1)) {
+		t.Error("one code written in two ways")
+	}
 	for name, document := range map[string]string{
-		"permission": strings.Replace(small1, "[read, write]", "[read, write, burn]", 1),
-		"alias":      strings.Replace(small1, "RD|R.D.", "RD", 1),
-		"guard":      strings.Replace(small1, "npi: present", "npi: absent", 1),
-		"grace":      strings.Replace(small1, "graceDays: 30", "graceDays: 31", 1),
-		"bans":       small1 + "bans: []\n",
-		"category":   strings.Replace(small1, "Janitor,b", "Janitor,c", 1),
+		"row id":      strings.NewReplacer("aliases,basis", "aliases,basis,row", "ours\n", "ours,\n", "Janitor,b,no-access,,ours", "Janitor,b,no-access,,ours,cleaner").Replace(small1),
+		"privileged":  "privileged: [write]\n" + small1,
+		"break glass": "privileged: [write]\nbreakGlass: []\n" + small1,
+		"job codes":   coded,
+		"permission":  strings.Replace(small1, "[read, write]", "[read, write, burn]", 1),
+		"alias":       strings.Replace(small1, "RD|R.D.", "RD", 1),
+		"guard":       strings.Replace(small1, "npi: present", "npi: absent", 1),
+		"grace":       strings.Replace(small1, "graceDays: 30", "graceDays: 31", 1),
+		"bans":        small1 + "bans: []\n",
+		"category":    strings.Replace(small1, "Janitor,b", "Janitor,c", 1),
 	} {
 		if digest(document) == want {
 			t.Errorf("%s: the same digest", name)
@@ -258,6 +293,9 @@ func TestDigest(t *testing.T) {
 
 func TestDefault(t *testing.T) {
 	p := defaultPolicy(t)
+	if !slices.Equal(p.privileged, defaultPrivileged) || !slices.Equal(p.breakGlass, defaultBreakGlass) {
+		t.Errorf("privileged %v, break glass %v", p.privileged, p.breakGlass)
+	}
 	if len(p.Roles()) != 11 || !bytes.Contains(Default(), []byte("titles: |\n  title,category,role,aliases,basis\n")) {
 		t.Error("default document")
 	}
@@ -298,4 +336,90 @@ func TestParseSurvives(t *testing.T) {
 			p.Explain(Facts{Title: "Reader"}, noon)
 		}
 	})
+}
+
+// Rows of one title, each with an id, guards by id or title, and job codes.
+func TestRowsOfOneTitle(t *testing.T) {
+	p, err := Parse([]byte(`roles:
+  low: {permissions: [a]}
+  high: {permissions: [a, b], gates: [approval]}
+privileged: [b]
+breakGlass: [b]
+jobCodes: {attribute: costCenter, codes: {"29-1141": nurse X}}
+guards:
+  nurse-ed: {department: {in: [Emergency]}}
+  nurse-x: {department: {notIn: [Emergency]}}
+  Typist: {npi: absent}
+titles: |
+  row,title,role,aliases
+  nurse-ed,Nurse X,high,NX
+  ,Nurse X,low,NX|N.Y.
+  ,Typist,low,
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := p.byKey["nurse x"]
+	if len(p.rows) != 3 || of == nil || len(of.rows) != 2 || of.rows[0].ID != "nurse-ed" || of.rows[1].ID != "nurse-x" || p.byKey["ny"] != of || p.byKey["nx"] != of {
+		t.Fatalf("%+v", p.rows)
+	}
+	for i, says := range []string{"department is Emergency", "department is not Emergency", "npi is not given"} {
+		if g := p.rows[i].Guards; len(g) != 1 || g[0].String() != says {
+			t.Errorf("%s: %v", p.rows[i].ID, g)
+		}
+	}
+	if p.jobCodes.attribute != "costCenter" || p.jobCodes.byCode["29 1141"] != of {
+		t.Errorf("%+v", p.jobCodes)
+	}
+	if !slices.Equal(p.privileged, []string{"b"}) || !slices.Equal(p.breakGlass, []string{"b"}) {
+		t.Errorf("%v, %v", p.privileged, p.breakGlass)
+	}
+	for key, says := range map[string]string{
+		"Nurse X": "has several rows; nurse-ed or nurse-x was expected",
+		"Nurse Z": "did you mean Nurse X?",
+		"nurse-e": "did you mean nurse-ed?",
+		"NX":      `is an alias; write "Nurse X"`,
+	} {
+		if row, fault := p.register().row(key); row != nil || !strings.Contains(fault, says) {
+			t.Errorf("%s: %v, %s", key, row, fault)
+		}
+	}
+	// An id that reads like another title is nobody's.
+	q, err := Parse([]byte("roles: {r: {permissions: [x]}}\ntitles: |\n  row,title,role\n  typist,Writer,r\n  other,Typist,r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, fault := q.register().row("typist"); row != nil || !strings.Contains(fault, "is a row of Writer, and Typist is a title") {
+		t.Errorf("%v, %s", row, fault)
+	}
+}
+
+// What costs a hundred times its text, or nests without end, is refused before
+// or while it is parsed, and nothing is expanded.
+func TestDocumentsMadeToCostMuch(t *testing.T) {
+	for name, document := range map[string]string{
+		"flow list":     "a: [" + strings.Repeat("1,", maxSeparators) + "]",
+		"flow mapping":  "{" + strings.Repeat("a: b,", maxSeparators/2) + "}",
+		"empty lists":   "[" + strings.Repeat("[],", maxSeparators/2) + "]",
+		"lines":         strings.Repeat("a: b\n", maxSeparators/2),
+		"nulls":         strings.Repeat("?\n", maxSeparators/2),
+		"open brackets": strings.Repeat("[", maxSeparators-2),
+		"open braces":   strings.Repeat("{a: ", maxSeparators/2-2),
+		"hyphens":       strings.Repeat("- ", maxSeparators-2),
+		"nested":        strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
+		"laughs":        "roles: &a {r: &b {permissions: &c [x, x]}}\nmodules: [*a, *a, *b, *c]\ntitles: |\n  title,role\n",
+		"merge":         "roles:\n  r: &a {permissions: [x]}\n  s: {<<: *a}\ntitles: |\n  title,role\n",
+		"itself":        "roles: &a\n  r: *a\ntitles: |\n  title,role\n",
+		"long list":     "roles: {}\ntitles: |\n  title,role\nbans: [" + strings.Repeat("ab, ", maxItems+1) + "]",
+	} {
+		began := time.Now()
+		p, err := Parse([]byte(document))
+		var bad *DocumentError
+		if p != nil || !errors.As(err, &bad) || len(bad.Problems) > maxProblems {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s took %s", name, took)
+		}
+	}
 }

@@ -8,6 +8,8 @@ type Overlay struct {
 	synonyms map[string]*occupation // title in normal form → title of the table
 	roles    map[string]string      // row id → a role whose permissions the row's role contains
 	guards   map[string][]Guard     // row id → further conditions
+
+	written overlayDocument // as read, for lint
 }
 
 // Digest is the hexadecimal SHA-256 of the overlay's canonical form.

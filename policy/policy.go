@@ -31,6 +31,8 @@ type Policy struct {
 	bySynonym map[string]*occupation // the same with synonyms in place; nil where they differ
 	names     []string               // role names in alphabetical order
 	likeness  likeness               // of titles, for suggestions
+
+	places places // where its parts stand in the document, for lint
 }
 
 // Role is a named set of permissions and what must hold before it is released.

@@ -6,86 +6,105 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"gopkg.in/yaml.v3"
+	"unicode/utf8"
 )
 
-var titleColumns = []string{"title", "category", "role", "aliases", "basis"}
+// maxRows bounds the rows of one title: a decision looks at all of them.
+const maxRows = 100
 
-// titles reads the table, a CSV text with its header line first, and indexes
-// it. Every title and alias maps to one row, and none is banned.
-func (d *reader) titles(p *Policy, n *yaml.Node, guards map[string]guarded) {
-	text := d.text(n, "titles")
-	if text == "" {
+// sheet reads a CSV text whose header line comes first, and hands out line and
+// fields of each record.
+func (d *reader) sheet(text, key string, columns, needed []string, line func(inTable int) int, each func(line int, get func(column string) string)) {
+	if !utf8.ValidString(text) {
+		d.fault(line(1), key, "the table is not UTF-8; a spreadsheet saves it as CSV UTF-8")
 		return
-	}
-	// In a literal block the text begins on the line after its key.
-	line := func(inTable int) int {
-		if n.Style&yaml.LiteralStyle != 0 {
-			return n.Line + inTable
-		}
-		return n.Line
 	}
 	r := csv.NewReader(strings.NewReader(text))
 	r.FieldsPerRecord = -1
-	columns := map[string]int{}
 	header, err := r.Read()
 	if err != nil {
-		d.fault(n.Line, "titles", "no header line came; %s was expected", strings.Join(titleColumns, ","))
+		d.fault(line(1), key, "no header line came; %s was expected", strings.Join(columns, ","))
 		return
 	}
+	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
+		d.fault(line(1), key, "%q came as the header line; columns are separated by commas", clip(header[0]))
+		return
+	}
+	at := map[string]int{}
 	for i, name := range header {
 		name = strings.TrimSpace(name)
-		switch _, again := columns[name]; {
+		switch _, again := at[name]; {
 		case again:
-			d.fault(line(1), "titles", "column %q stands here twice", name)
-		case !slices.Contains(titleColumns, name):
-			d.unknown(line(1), "titles", "column", name, titleColumns)
+			d.fault(line(1), key, "column %q stands here twice", name)
+		case !slices.Contains(columns, name):
+			d.unknown(line(1), key, "column", name, columns)
 		}
-		columns[name] = i
+		at[name] = i
 	}
-	for _, needed := range []string{"title", "role"} {
-		if _, ok := columns[needed]; !ok {
-			d.fault(line(1), "titles", "column %q is missing", needed)
+	for _, name := range needed {
+		if _, ok := at[name]; !ok {
+			d.fault(line(1), key, "column %q is missing", name)
 			return
 		}
 	}
-	t := table{reader: d, policy: p, lines: map[string]int{}}
 	for {
 		fields, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return
 		}
 		if err != nil {
 			var bad *csv.ParseError
-			at := n.Line
+			inTable := 1
 			if errors.As(err, &bad) {
-				at = line(bad.Line)
+				inTable = bad.Line
 			}
-			d.fault(at, "titles", "not readable as CSV: %v", errors.Unwrap(err))
+			d.fault(line(inTable), key, "not readable as CSV: %v", errors.Unwrap(err))
+			d.doubt("")
 			return
 		}
 		inTable, _ := r.FieldPos(0)
-		at := line(inTable)
 		if len(fields) != len(header) {
-			d.fault(at, "titles", "%d fields came; %d were expected, as in the header (a text with a comma stands in quotes)", len(fields), len(header))
+			d.fault(line(inTable), key, "%d fields came; %d were expected, as in the header (a text with a comma stands in quotes)", len(fields), len(header))
+			d.doubt("")
 			continue
 		}
-		get := func(column string) string {
-			if i, ok := columns[column]; ok {
+		each(line(inTable), func(column string) string {
+			if i, ok := at[column]; ok {
 				return strings.TrimSpace(fields[i])
 			}
 			return ""
-		}
-		t.add(at, Row{Title: get("title"), Category: get("category"), Role: get("role"), Basis: get("basis")}, get("aliases"))
+		})
 	}
-	t.index(guards)
+}
+
+// titles reads the table and indexes it. Every title and alias belongs to one
+// occupation, and none is banned.
+func (d *reader) titles(p *Policy, e entry, guards []guarded, from Source) {
+	text, ok := d.table(e.value, from)
+	if !ok {
+		return
+	}
+	t := table{reader: d, policy: p, lines: map[string]int{}}
+	p.places.table = text.file
+	document := d.file
+	d.file = text.file
+	d.sheet(text.csv, "titles", titleColumns, []string{"title", "role"}, text.line, func(line int, get func(string) string) {
+		t.add(line, Row{ID: get("row"), Title: get("title"), Category: get("category"), Role: get("role"), Basis: get("basis")}, get("aliases"))
+	})
+	t.occupations()
+	d.file = document
+	d.attach(p, p.register(), guards)
+	d.file = text.file
+	t.alone()
+	t.synonyms()
+	d.file = document
 }
 
 // table collects rows before they are indexed; rows may still move.
 type table struct {
 	*reader
 	policy *Policy
+	of     []*occupation  // of each row; nil for a row that is refused
 	lines  map[string]int // of each key
 	at     []int          // line of each row
 }
@@ -97,9 +116,14 @@ func (t *table) add(line int, row Row, aliases string) {
 	}
 	if t.policy.role(row.Role) == nil {
 		t.unknown(line, "titles", "role", row.Role, t.policy.names)
+		t.doubt(tableKey(row.Title))
 		return
 	}
-	row.ID = slug(row.Title)
+	if row.ID == "" {
+		row.ID = slug(row.Title)
+	} else {
+		t.identifier(line, "titles", "row id", row.ID)
+	}
 	for alias := range strings.SplitSeq(aliases, "|") {
 		if alias = strings.TrimSpace(alias); alias != "" {
 			row.Aliases = append(row.Aliases, alias)
@@ -109,44 +133,44 @@ func (t *table) add(line int, row Row, aliases string) {
 	t.at = append(t.at, line)
 }
 
-func (t *table) index(guards map[string]guarded) {
+// occupations puts rows of one title together, and indexes titles and aliases.
+func (t *table) occupations() {
 	p := t.policy
 	p.byKey = make(map[string]*occupation, 4*len(p.rows))
-	p.bySynonym = make(map[string]*occupation, 4*len(p.rows))
-	ids := map[string]int{}
+	t.of = make([]*occupation, len(p.rows))
 	titles := map[string]*occupation{}
 	for i := range p.rows {
 		row := &p.rows[i]
-		if first, again := ids[row.ID]; again {
-			t.fault(t.at[i], "titles", "title %q reads like the one on line %d", row.Title, first)
+		key := tableKey(row.Title)
+		of := titles[key]
+		if first, again := p.places.rows[row.ID]; again {
+			if of != nil {
+				t.fault(t.at[i], "titles", "title %q stands here again; it was first on line %d (rows of one title need guards that tell them apart, and in column row an id each)", row.Title, first)
+			} else {
+				t.fault(t.at[i], "titles", "row id %q stands here again; it was first on line %d (column row gives a row another one)", row.ID, first)
+			}
+			t.doubt(key)
 			continue
 		}
-		ids[row.ID] = t.at[i]
-		if g, ok := guards[tableKey(row.Title)]; ok {
-			row.Guards = g.guards
-			delete(guards, tableKey(row.Title))
-		}
-		of := titles[tableKey(row.Title)]
+		p.places.rows[row.ID] = t.at[i]
 		if of == nil {
 			of = &occupation{title: row.Title}
-			titles[tableKey(row.Title)] = of
+			titles[key] = of
 		}
-		of.rows = append(of.rows, row)
-		t.name(of, row, t.at[i], "title", row.Title)
-		for _, alias := range row.Aliases {
-			t.name(of, row, t.at[i], "alias", alias)
+		if of.rows = append(of.rows, row); len(of.rows) == maxRows+1 {
+			t.fault(t.at[i], "titles", "title %q has more than %d rows", row.Title, maxRows)
 		}
+		t.of[i] = of
 	}
-	for _, g := range guards {
-		titles := make([]string, len(p.rows))
-		for i := range p.rows {
-			titles[i] = p.rows[i].Title
+	for i := range p.rows {
+		row := &p.rows[i]
+		if t.of[i] == nil {
+			continue
 		}
-		hint := ""
-		if near := nearest(g.title, titles); near != "" {
-			hint = "; did you mean " + near + "?"
+		t.name(t.of[i], row, t.at[i], "title", row.Title)
+		for _, alias := range row.Aliases {
+			t.name(t.of[i], row, t.at[i], "alias", alias)
 		}
-		t.fault(g.line, path("guards", g.title), "is no title of the table (an alias is guarded through its title)%s", hint)
 	}
 }
 
@@ -154,35 +178,65 @@ func (t *table) index(guards map[string]guarded) {
 func (t *table) name(of *occupation, row *Row, line int, kind, name string) {
 	p := t.policy
 	_, ws, whole := readTitle(name)
-	words := texts(ws)
-	key := strings.Join(words, " ")
+	key := strings.Join(texts(ws), " ")
 	switch first := p.byKey[key]; {
 	case !whole:
 		t.fault(line, "titles", "%s %q is longer than %d bytes", kind, clip(name), maxTitle)
-		return
 	case key == "":
 		t.fault(line, "titles", "%s %q has no letter", kind, name)
-		return
 	case p.words.bans[key]:
 		t.fault(line, "titles", "%s %q is in bans, because it stands for several occupations", kind, name)
-		return
 	case first == of:
-		return
 	case first != nil && first.rows[0].Role != row.Role:
 		t.fault(line, "titles", "%s %q maps to two roles: %s here and %s on line %d", kind, name, row.Role, first.rows[0].Role, t.lines[key])
-		return
 	case first != nil:
 		t.fault(line, "titles", "%s %q stands here again; it was first on line %d, for %s", kind, name, t.lines[key], first.title)
-		return
+	default:
+		p.byKey[key] = of
+		t.lines[key] = line
 	}
-	p.byKey[key] = of
-	t.lines[key] = line
-	rewritten := strings.Join(p.words.rewrite(words), " ")
-	switch other, ok := p.bySynonym[rewritten]; {
-	case !ok:
-		p.bySynonym[rewritten] = of
-	case other != nil && other != of && !alike(of, other):
-		p.bySynonym[rewritten] = nil // two titles read alike with synonyms: neither answers to them
+	if kind == "title" && p.byKey[key] != of {
+		t.doubt(key)
+	}
+}
+
+// alone refuses rows of one title that nothing tells apart. Whether guards
+// really do is for lint, which looks at all of them together.
+func (t *table) alone() {
+	first := map[*occupation]int{}
+	for i := range t.policy.rows {
+		row, of := &t.policy.rows[i], t.of[i]
+		if of == nil || len(row.Guards) > 0 {
+			continue
+		}
+		if line, again := first[of]; again {
+			t.fault(t.at[i], "titles", "title %q stands here again without guards, as on line %d; rows of one title need guards that tell them apart", row.Title, line)
+			t.doubt(tableKey(row.Title))
+			continue
+		}
+		first[of] = t.at[i]
+	}
+}
+
+// synonyms indexes titles and aliases as they read with synonyms in place.
+func (t *table) synonyms() {
+	p := t.policy
+	p.bySynonym = make(map[string]*occupation, len(p.byKey))
+	for i := range p.rows {
+		row, of := &p.rows[i], t.of[i]
+		for _, name := range append([]string{row.Title}, row.Aliases...) {
+			key := tableKey(name)
+			if of == nil || p.byKey[key] != of {
+				continue
+			}
+			rewritten := strings.Join(p.words.rewrite(strings.Fields(key)), " ")
+			switch other, ok := p.bySynonym[rewritten]; {
+			case !ok:
+				p.bySynonym[rewritten] = of
+			case other != nil && other != of && !alike(of, other):
+				p.bySynonym[rewritten] = nil // two titles read alike with synonyms: neither answers to them
+			}
+		}
 	}
 }
 
