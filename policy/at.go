@@ -26,7 +26,7 @@ func (d Decision) At(now time.Time, p ParticipantState) Decision {
 		d.Gates = slices.Clone(d.Gates)
 		setGate(d.Gates, GateTraining, false, "training or approval has expired", d.ValidUntil)
 		d.Reason = "Suspended: training or approval has expired."
-	case endedMeanwhile(d, p):
+	case endedMeanwhile(&d, p):
 		d.Reason = "Suspended: what was kept during the change of role ended when the participant was closed."
 	default:
 		return d

@@ -43,7 +43,7 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkSuggest(b *testing.B) {
 	p := defaultPolicy(b)
 	for b.Loop() {
-		sink = p.Suggest("Regstered Nurse", "Emergency", 3)
+		sink = p.Suggest("Regstered Nurse", "Emergency", nil, 3)
 	}
 }
 

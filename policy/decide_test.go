@@ -288,14 +288,25 @@ func TestTitleWithinOneRoleNeedsApprovalAgain(t *testing.T) {
 	}
 }
 
-func TestPolicyChange(t *testing.T) {
-	old := defaultPolicy(t)
-	document := strings.Replace(string(Default()), "modules: [nys-policy, hosted-registration]}", "modules: [nys-policy, hosted-registration, account-management], gates: [approval]}", 1)
-	p, err := Parse([]byte(document))
+// amended is the default policy with one text replaced, as the next version.
+func amended(t testing.TB, old, new string) *Policy {
+	t.Helper()
+	document := string(Default())
+	if !strings.Contains(document, old) {
+		t.Fatalf("the default document has no %q", old)
+	}
+	p, err := Parse([]byte(strings.Replace(document, old, new, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = p.WithVersion(2, time.Time{})
+	return p.WithVersion(2, noon)
+}
+
+const registrarsModules = "modules: [nys-policy, hosted-registration]}"
+
+func TestPolicyChange(t *testing.T) {
+	old := defaultPolicy(t)
+	p := amended(t, registrarsModules, "modules: [nys-policy, hosted-registration], gates: [approval]}")
 	f := readyFacts("Registrar")
 	f.Evidence = trainedIn(day(100), "nys-policy", "hosted-registration")
 	d := old.Decide(f, noon)

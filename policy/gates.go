@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,71 +12,76 @@ const (
 	outwardEmailTaken = "This address cannot be used; give another or call Healthix"
 )
 
-// gates evaluates every gate that applies, in the fixed order, and says until
-// when training and approval keep their gates open.
+// gates are every gate that applies, in the fixed order, and until when training,
+// approval and evidence for the address keep them open; zero is no end.
 type gates struct {
 	states   []GateState
-	training *time.Time // earliest end of the role's valid modules; nil when none ends
-	approval *time.Time // end of the approval, when one is asked for and given
-	email    *time.Time // end of the evidence that opens gate email, when it takes one
+	training time.Time // earliest end of the role's valid modules
+	approval time.Time
+	email    time.Time
 }
 
-func (p *Policy) gates(f Facts, m match, role *Role, now time.Time) gates {
-	var g gates
-	add := func(name Gate, open bool, reason string) *GateState {
-		s := GateState{Gate: name, Open: open, Reason: reason}
-		if !open {
-			since := now
-			if prior := f.Prior.Gate(name); !prior.Open && prior.Since != nil {
-				since = *prior.Since
-			}
-			s.Since = &since
-		}
-		g.states = append(g.states, s)
-		return &g.states[len(g.states)-1]
+// gates evaluates the gates and writes each into the trace, with the evidence
+// that it stands on.
+func (p *Policy) gates(f *Facts, a *verdict, now time.Time, t *trace) gates {
+	g := gates{states: make([]GateState, 0, len(allGates))}
+	role := a.role
+	g.add(f, now, t, GateState{Gate: GateParticipant, Open: f.Participant.Open(), Reason: participantReason(f.Participant)})
+	t.end("gate")
+	g.add(f, now, t, GateState{Gate: GateTitle, Open: role != nil, Reason: p.titleReason(f, a)})
+	t.end("gate")
+
+	email, confirmed := emailGate(f, now)
+	g.add(f, now, t, email)
+	if confirmed != nil {
+		t.evidence(confirmed)
+		g.email = confirmed.ValidUntil
 	}
+	t.end("gate")
 
-	add(GateParticipant, f.Participant.Open(), participantReason(f.Participant))
-	add(GateTitle, role != nil, titleReason(f, m, role))
-
-	emailOpen, emailReason, emailStaff, emailEnds := emailGate(f, now)
-	add(GateEmail, emailOpen, emailReason).Staff = emailStaff
-	g.email = emailEnds
-
-	mobileReason := "mobile number can receive text messages"
-	_, fault := ParseMobile(f.Mobile, f.Region)
-	if fault != "" {
-		mobileReason = fault
+	mobile := GateState{Gate: GateMobile, Reason: "mobile number can receive text messages"}
+	if _, fault := ParseMobile(f.Mobile, f.Region); fault == "" {
+		mobile.Open = true
+	} else {
+		mobile.Reason = fault
 	}
-	add(GateMobile, fault == "", mobileReason)
+	g.add(f, now, t, mobile)
+	t.end("gate")
 
 	if role != nil && len(role.Permissions) > 0 {
-		if p.asks(role, GateTraining) && len(role.Modules) > 0 {
-			missing, ends := trained(role.Modules, f.Evidence, now)
-			reason := "all required training is valid"
-			if len(missing) > 0 {
-				reason = "training missing: " + list(missing)
+		if modules := p.training(role); len(modules) > 0 {
+			training := GateState{Gate: GateTraining, Reason: "all required training is valid"}
+			training.Missing, g.training = trained(modules, f.Evidence, now)
+			training.Open = len(training.Missing) == 0
+			if !training.Open {
+				training.Reason = "training missing: " + list(training.Missing)
 			}
-			add(GateTraining, len(missing) == 0, reason).Missing = missing
-			g.training = ends
+			g.add(f, now, t, training)
+			t.training(modules, f.Evidence, now)
+			t.end("gate")
 		}
 		if p.asks(role, GateApproval) {
-			open, reason, ends := approved(f.Approvals, role.Name, m.Normal, now)
-			add(GateApproval, open, reason)
-			g.approval = ends
+			newest, open, reason := approved(f.Approvals, role.Name, a.Normal, now)
+			g.add(f, now, t, GateState{Gate: GateApproval, Open: open, Reason: reason})
+			if open {
+				t.by(newest.ID)
+				t.until(newest.ValidUntil)
+				g.approval = newest.ValidUntil
+			}
+			t.end("gate")
 		}
 		if p.asks(role, GateNPI) {
-			open := ValidNPI(f.NPI)
-			reason := "National Provider Identifier has a valid check digit"
-			if !open {
-				reason = "National Provider Identifier is missing or its check digit is wrong"
+			npi := GateState{Gate: GateNPI, Open: ValidNPI(f.NPI), Reason: "National Provider Identifier has a valid check digit"}
+			if !npi.Open {
+				npi.Reason = "National Provider Identifier is missing or its check digit is wrong"
 			}
-			add(GateNPI, open, reason)
+			g.add(f, now, t, npi)
+			t.end("gate")
 		}
 	}
 
-	hold := add(GateHold, len(f.Holds) == 0, "no hold")
-	if len(f.Holds) > 0 {
+	hold := GateState{Gate: GateHold, Open: len(f.Holds) == 0, Reason: "no hold"}
+	if !hold.Open {
 		hold.Reason = outwardHold
 		reasons := make([]string, len(f.Holds))
 		for i, h := range f.Holds {
@@ -85,7 +89,23 @@ func (p *Policy) gates(f Facts, m match, role *Role, now time.Time) gates {
 		}
 		hold.Staff = "Held: " + strings.Join(reasons, "; ")
 	}
+	g.add(f, now, t, hold)
+	t.end("gate")
 	return g
+}
+
+// add keeps a gate as it was found, closed since it was first found closed, and
+// begins its step.
+func (g *gates) add(f *Facts, now time.Time, t *trace, s GateState) {
+	if !s.Open {
+		since := now
+		if prior := f.Prior.Gate(s.Gate); !prior.Open && prior.Since != nil {
+			since = *prior.Since
+		}
+		s.Since = &since
+	}
+	g.states = append(g.states, s)
+	t.say(string(s.Gate), " ", openOrClosed(s.Open), ": ", s.Reason)
 }
 
 // asks says whether a role has a gate, of its own or from the gates of every
@@ -105,33 +125,27 @@ func participantReason(s ParticipantState) string {
 	}
 }
 
-func titleReason(f Facts, m match, role *Role) string {
-	switch {
-	case role != nil:
-		return fmt.Sprintf("title %q is %s", f.Title, m.Row.Title)
-	case m.Row != nil:
-		return m.Why
-	case m.Normal == "":
-		return "title is missing"
-	default:
-		return fmt.Sprintf("title %q %s", f.Title, m.Why)
-	}
-}
-
-func emailGate(f Facts, now time.Time) (open bool, reason, staff string, ends *time.Time) {
+// emailGate answers the evidence too, when that is what opens the gate.
+func emailGate(f *Facts, now time.Time) (GateState, *Evidence) {
+	s := GateState{Gate: GateEmail}
 	if f.Email == "" {
-		return false, "e-mail address is missing", "", nil
+		s.Reason = "e-mail address is missing"
+		return s, nil
 	}
 	if _, fault := ParseEmail(f.Email); fault != "" {
-		return false, fault, "", nil
+		s.Reason = fault
+		return s, nil
 	}
 	if !f.EmailTaken {
-		return true, "e-mail address is this person's alone", "", nil
+		s.Open, s.Reason = true, "e-mail address is this person's alone"
+		return s, nil
 	}
 	if best := longest(f.Evidence, GateEmail, "", now); best != nil {
-		return true, "e-mail address was confirmed by Healthix", "", end(best)
+		s.Open, s.Reason = true, "e-mail address was confirmed by Healthix"
+		return s, best
 	}
-	return false, outwardEmailTaken, "the address is held by an older active user, perhaps at another participant", nil
+	s.Reason, s.Staff = outwardEmailTaken, "the address is held by an older active user, perhaps at another participant"
+	return s, nil
 }
 
 func valid(e Evidence, now time.Time) bool {
@@ -140,14 +154,14 @@ func valid(e Evidence, now time.Time) bool {
 
 // trained lists the modules without valid evidence, and the earliest end of the
 // others.
-func trained(modules []string, evidence []Evidence, now time.Time) (missing []string, ends *time.Time) {
+func trained(modules []string, evidence []Evidence, now time.Time) (missing []string, ends time.Time) {
 	for _, module := range modules {
 		best := longest(evidence, GateTraining, module, now)
 		if best == nil {
 			missing = append(missing, module)
 			continue
 		}
-		ends = earlier(ends, end(best))
+		ends = earlier(ends, best.ValidUntil)
 	}
 	return missing, ends
 }
@@ -167,17 +181,9 @@ func longest(evidence []Evidence, gate Gate, module string, now time.Time) *Evid
 	return best
 }
 
-func end(e *Evidence) *time.Time {
-	if e.ValidUntil.IsZero() {
-		return nil
-	}
-	until := e.ValidUntil
-	return &until
-}
-
-// approved looks for the newest word on this role and normal title.
-func approved(approvals []Approval, role, title string, now time.Time) (open bool, reason string, ends *time.Time) {
-	var newest *Approval
+// approved answers the newest word on this role and normal title, and whether it
+// opens the gate.
+func approved(approvals []Approval, role, title string, now time.Time) (newest *Approval, open bool, reason string) {
 	for i := range approvals {
 		a := &approvals[i]
 		if a.Role == role && a.Title == title && (newest == nil || a.At.After(newest.At) || (a.At.Equal(newest.At) && !a.Approved)) {
@@ -186,29 +192,35 @@ func approved(approvals []Approval, role, title string, now time.Time) (open boo
 	}
 	switch {
 	case newest == nil:
-		return false, "approval by Healthix is missing", nil
+		return nil, false, "approval by Healthix is missing"
 	case !newest.Approved:
-		return false, "approval was rejected by Healthix", nil
+		return newest, false, "approval was rejected by Healthix"
 	case !newest.ValidUntil.IsZero() && !now.Before(newest.ValidUntil):
-		return false, "approval has ended after a year and must be given again", nil
-	case newest.ValidUntil.IsZero():
-		return true, "approved by Healthix", nil
+		return newest, false, "approval has ended after a year and must be given again"
 	default:
-		until := newest.ValidUntil
-		return true, "approved by Healthix", &until
+		return newest, true, "approved by Healthix"
 	}
 }
 
-// earlier answers the earlier of two ends; nil is no end.
-func earlier(a, b *time.Time) *time.Time {
+// earlier answers the earlier of two ends; zero is no end.
+func earlier(a, b time.Time) time.Time {
 	switch {
-	case a == nil:
+	case a.IsZero():
 		return b
-	case b == nil || a.Before(*b):
+	case b.IsZero() || a.Before(b):
 		return a
 	default:
 		return b
 	}
+}
+
+// instant is an end as decisions keep it: nil for none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	end := t // t itself stays off the heap when there is no end
+	return &end
 }
 
 // list writes "a", "a and b", "a, b and c".

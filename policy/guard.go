@@ -34,15 +34,16 @@ var tests = []string{string(TestIn), string(TestNotIn), string(TestPresent), str
 
 // Guard narrows a row to some of the people who carry its title.
 type Guard struct {
-	Attribute Attribute
-	Test      Test
-	Values    []string // as written
+	Attribute Attribute `json:"attribute"`
+	Test      Test      `json:"test"`
+	Values    []string  `json:"values"` // as written
 
 	normal []string
 }
 
-func (g Guard) value(f Facts) string {
-	switch g.Attribute {
+// of is a person's attribute as sent.
+func (a Attribute) of(f *Facts) string {
+	switch a {
 	case AttributeDepartment:
 		return f.Department
 	case AttributeUserType:
@@ -55,9 +56,11 @@ func (g Guard) value(f Facts) string {
 	return ""
 }
 
-// holds: a missing attribute is in no list, and so satisfies notIn.
-func (g Guard) holds(f Facts) bool {
-	value := NormalTitle(g.value(f))
+func (g Guard) holds(f Facts) bool { return g.accepts(NormalTitle(g.Attribute.of(&f))) }
+
+// accepts a value in normal form. A missing one is in no list, and so satisfies
+// notIn.
+func (g Guard) accepts(value string) bool {
 	switch g.Test {
 	case TestIn:
 		return value != "" && slices.Contains(g.normal, value)

@@ -10,9 +10,9 @@ import (
 type match struct {
 	Normal string
 	Of     *occupation // nil: the title is not in the table
-	Row    *Row        // of Of, the one that answers; set at once when there is one only
+	Row    *Row        // of Of, when it has one only
 	Why    string      // when Of is nil, to follow: title "…"
-	Steps  []Step
+	how    string      // how the title became Of, or what it is instead; "" when it stands there as it is
 }
 
 const (
@@ -33,41 +33,32 @@ func (f found) any() bool { return f.of != nil || f.ban }
 // match looks a title up: whole normal forms only, never a part of one
 // (product rule 1). What may be taken off it is listed in the document, and
 // what a banned form results from maps to nothing.
-func (p *Policy) match(title string) match {
-	normal, ws, whole := readTitle(title)
-	m := match{Normal: normal, Why: notInTable, Steps: make([]Step, 0, 12)}
-	m.step("normalize", strconv.Quote(title)+" reads "+strconv.Quote(normal))
+func (p *Policy) match(title string) match { return p.matchWords(readTitle(title)) }
+
+func (p *Policy) matchWords(normal string, ws []word, whole bool) match {
+	m := match{Normal: normal, Why: notInTable}
 	if !whole {
 		m.Why = tooLong
-		m.step("row", "none: the title is longer than "+strconv.Itoa(maxTitle)+" bytes")
 		return m
 	}
 	if len(ws) == 0 {
-		m.step("row", "none: there is no title")
 		return m
 	}
 	f := p.look(ws)
+	if !f.any() {
+		f = p.overlay.look(normal) // the word of the policy of all wins
+	}
+	m.how = f.how
 	switch {
 	case f.ban:
 		m.Why = severalJobs
-		m.step("row", "none: "+f.how)
-	case f.of == nil:
-		m.step("row", "none: no row has this title or alias")
-	default:
+	case f.of != nil:
 		m.Of, m.Why = f.of, ""
-		if f.how != "" {
-			m.step("synonym", f.how)
-		}
 		if len(f.of.rows) == 1 {
 			m.Row = f.of.rows[0]
-			m.step("row", m.Row.Title+", role "+m.Row.Role)
 		}
 	}
 	return m
-}
-
-func (m *match) step(step, detail string) {
-	m.Steps = append(m.Steps, Step{Step: step, Detail: detail})
 }
 
 // look tries the title as a whole, then its parts.

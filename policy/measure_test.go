@@ -28,7 +28,7 @@ func TestOccupationalTitles(t *testing.T) {
 		}
 		if m.Row != nil && !within(p.role(m.Row.Role).Permissions, ceiling.Permissions...) {
 			over++
-			t.Errorf("over-grant: %q is %s, at most %s: %v", title, m.Row.Role, ceiling.Name, m.Steps)
+			t.Errorf("over-grant: %q is %s, at most %s: %v", title, m.Row.Role, ceiling.Name, m.how)
 		}
 		if expected == "review" {
 			review++

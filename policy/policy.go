@@ -98,6 +98,18 @@ func (p *Policy) Digest() string { return p.digest }
 // what the slices inside hold.
 func (p *Policy) Roles() []Role { return slices.Clone(p.roles) }
 
+// Role finds a role by name.
+func (p *Policy) Role(name string) (Role, bool) {
+	if r := p.role(name); r != nil {
+		return *r, true
+	}
+	return Role{}, false
+}
+
+// Titles lists the rows of the title table in the document's order. The caller
+// must not change what the slices inside hold.
+func (p *Policy) Titles() []Row { return slices.Clone(p.rows) }
+
 // Modules lists the training that a role asks for.
 func (p *Policy) Modules(role string) []Module {
 	r := p.role(role)

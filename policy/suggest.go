@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,17 +12,21 @@ import (
 // never grants anything.
 type Suggestion struct {
 	Title string  `json:"title"`
-	Role  string  `json:"role"`
+	Role  string  `json:"role"`  // several, joined by "or", where guards tell the title's people apart
 	Score float64 `json:"score"` // 0 to 1
 }
 
-// leastScore keeps out what only shares an ending.
-const leastScore = 0.25
+const (
+	leastScore = 0.25 // keeps out what only shares an ending
+	mostByPeer = 0.1  // what colleagues may add to a score
+)
 
-// Suggest ranks the rows that a title resembles, the most alike first, n at
-// most. The department counts a little where the words of the title leave a
-// choice.
-func (p *Policy) Suggest(title, department string, n int) []Suggestion {
+// Suggest ranks the titles of the table that a title resembles, the most alike
+// first, n at most. The department counts a little where the words of the title
+// leave a choice, and so do colleagues: peers counts the rules (Decision.Rule)
+// by which people of the same department were decided, nil when that is not
+// known. Neither brings in a title that nothing in the words speaks for.
+func (p *Policy) Suggest(title, department string, peers map[string]int, n int) []Suggestion {
 	wanted := p.pieces(clip(title))
 	if n <= 0 || len(wanted.words) == 0 {
 		return nil
@@ -40,16 +45,65 @@ func (p *Policy) Suggest(title, department string, n int) []Suggestion {
 			}
 		}
 	}
-	var out []Suggestion
+	everybody := 0
+	for _, people := range peers {
+		everybody += people
+	}
+	best := map[*occupation]float64{}
 	for i, score := range scores {
 		if score >= leastScore {
-			out = append(out, Suggestion{Title: p.rows[i].Title, Role: p.rows[i].Role, Score: math.Round(score*1000) / 1000})
+			of := p.byKey[tableKey(p.rows[i].Title)]
+			best[of] = max(best[of], score)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Suggestion) int {
+	out := make([]Suggestion, 0, len(best))
+	for of, score := range best {
+		colleagues := 0
+		var roles []string
+		for _, row := range of.rows {
+			colleagues += peers[ruleOf(row)]
+			roles = once(roles, row.Role)
+		}
+		if colleagues > 0 {
+			score = min(1, score+mostByPeer*float64(colleagues)/float64(everybody))
+		}
+		out = append(out, Suggestion{Title: of.title, Role: or(roles), Score: math.Round(score*1000) / 1000})
+	}
+	slices.SortFunc(out, func(a, b Suggestion) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Title, b.Title))
 	})
 	return out[:min(n, len(out))]
+}
+
+// WithAlias is the policy as if a title of the table had one more alias, for
+// people who ask whom that would map before they draft it; nil when the table
+// would refuse the alias.
+func (p *Policy) WithAlias(alias, title string) *Policy {
+	of := p.byKey[tableKey(title)]
+	_, ws, whole := readTitle(alias)
+	words := texts(ws)
+	key, rewritten := strings.Join(words, " "), strings.Join(p.words.rewrite(words), " ")
+	if of == nil || !whole || key == "" || p.byKey[key] != nil || p.words.bans[key] {
+		return nil
+	}
+	q := *p
+	q.byKey, q.bySynonym = maps.Clone(p.byKey), maps.Clone(p.bySynonym)
+	q.byKey[key] = of
+	if other, ok := q.bySynonym[rewritten]; !ok {
+		q.bySynonym[rewritten] = of
+	} else if other != nil && !alike(of, other) {
+		q.bySynonym[rewritten] = nil
+	}
+	return &q
+}
+
+// Reads is the title of the table that a title is read as, "" for none. Which of
+// its people get which role is another question.
+func (p *Policy) Reads(title string) string {
+	if m := p.match(title); m.Of != nil {
+		return m.Of.title
+	}
+	return ""
 }
 
 // likeness is an index of the table's titles and aliases by word and trigram.

@@ -202,7 +202,7 @@ func TestTitles(t *testing.T) {
 	} {
 		if got := roleOf(p, tc.title); got != tc.role {
 			m := p.match(tc.title)
-			t.Errorf("%q (%q) maps to %q, want %q: %v", clip(tc.title), clip(m.Normal), got, tc.role, m.Steps)
+			t.Errorf("%q (%q) maps to %q, want %q: %v", clip(tc.title), clip(m.Normal), got, tc.role, m.how)
 		}
 	}
 }
@@ -256,7 +256,7 @@ func TestSuggest(t *testing.T) {
 		{"Licensed Clinical Socal Worker", "", "Licensed Clinical Social Worker"},
 		{"Front Desk Recepptionist", "", "Front Desk Receptionist"},
 	} {
-		got := p.Suggest(tc.title, tc.department, 3)
+		got := p.Suggest(tc.title, tc.department, nil, 3)
 		if len(got) == 0 || len(got) > 3 || got[0].Title != tc.want {
 			t.Errorf("%q: %v, want %s first", tc.title, got, tc.want)
 		}
@@ -271,7 +271,7 @@ func TestSuggestIsRankedAndBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		title := rapid.String().Draw(t, "title")
 		n := rapid.IntRange(0, 5).Draw(t, "n")
-		got := p.Suggest(title, rapid.String().Draw(t, "department"), n)
+		got := p.Suggest(title, rapid.String().Draw(t, "department"), nil, n)
 		for i, s := range got {
 			if s.Score <= 0 || s.Score > 1 || (i > 0 && got[i-1].Score < s.Score) {
 				t.Fatalf("%v", got)
