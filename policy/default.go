@@ -17,6 +17,8 @@ var (
 	// Rows beyond the published table, without a header line.
 	//go:embed default/more-titles.csv
 	moreTitles string
+	//go:embed default/tests.csv
+	defaultTests string
 )
 
 // Default is the default document: roles, words and the title table as one
@@ -31,6 +33,10 @@ func Default() []byte {
 	}
 	return []byte(b.String())
 }
+
+// DefaultTests are the tests of the default document, CSV as ParseFixtures reads
+// it.
+func DefaultTests() []byte { return []byte(defaultTests) }
 
 // builtIn are the words of a document that leaves them out.
 var builtIn = sync.OnceValue(func() wordLists {

@@ -82,10 +82,8 @@ func (d *reader) policy(from Source) *Policy {
 	lists, found := d.words(root)
 	lists = lists.or(builtIn(), found)
 	p.words = lists.compile()
-	if e, ok := at["synonyms"]; ok && e.value.Kind == yaml.MappingNode {
-		for i := 0; i < len(e.value.Content); i += 2 {
-			p.places.synonyms[e.value.Content[i].Value] = e.value.Content[i].Line
-		}
+	if e, ok := at["synonyms"]; ok {
+		d.distinct(p, e.value)
 	}
 	var guards []guarded
 	if e, ok := at["guards"]; ok {
@@ -101,6 +99,25 @@ func (d *reader) policy(from Source) *Policy {
 	p.indexLikeness()
 	p.digest = digest(p, lists)
 	return p
+}
+
+// distinct refuses two synonyms that are one word to the matcher, and remembers
+// where each stands.
+func (d *reader) distinct(p *Policy, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	first := map[string]string{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, line := n.Content[i].Value, n.Content[i].Line
+		key := tableKey(name)
+		if other, again := first[key]; again && other != name {
+			d.fault(line, path("synonyms", name), "reads like %q on line %d", other, p.places.synonyms[other])
+			continue
+		}
+		first[key] = name
+		p.places.synonyms[name] = line
+	}
 }
 
 // What is kept from one person alone when a document does not say.

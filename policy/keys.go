@@ -8,7 +8,7 @@ import "strings"
 type field struct {
 	name  string
 	says  string // for people who write documents
-	value shape
+	value shape  // nil for a column
 }
 
 // shape is the JSON Schema of a value.
@@ -45,7 +45,7 @@ var documentFields = []field{
 	{"bans", "forms that stand for several occupations and never map", listOf(text())},
 	{"jobCodes", "codes beside the title, and the title of the table that each stands for", mapping(jobCodeFields, "attribute", "codes")},
 	{"guards", "row id, or title with one row: what must hold of its people besides", anyKeyed(text(), guardShape())},
-	{"titles", "the title table: CSV with the columns " + list(titleColumns) + ", header line first, or the name of a .csv file beside the document", text()},
+	{"titles", "the title table: CSV, header line first, or the name of a .csv file beside the document; columns: " + columnsOf(titleFields), text()},
 }
 
 var moduleFields = []field{
@@ -68,12 +68,12 @@ var jobCodeFields = []field{
 }
 
 var titleFields = []field{
-	{"title", "as it is written most", text()},
-	{"category", "for reading", text()},
-	{"role", "what its people may have", text()},
-	{"aliases", "other titles of the occupation, separated by a bar", text()},
-	{"basis", "where the row comes from", text()},
-	{"row", "the row's id; made of the title when left out", identifier()},
+	{name: "title", says: "as it is written most"},
+	{name: "category", says: "for reading"},
+	{name: "role", says: "what its people may have"},
+	{name: "aliases", says: "other titles of the occupation, separated by a bar"},
+	{name: "basis", says: "where the row comes from"},
+	{name: "row", says: "the row's id; made of the title when left out"},
 }
 
 var overlayFields = []field{
@@ -97,6 +97,15 @@ func keysOf(fields []field) []string {
 		out[i] = f.name
 	}
 	return out
+}
+
+// columnsOf describes the columns of a table.
+func columnsOf(fields []field) string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = f.name + " (" + f.says + ")"
+	}
+	return list(out)
 }
 
 // text is a scalar; Parse takes an unquoted number or truth value as it is

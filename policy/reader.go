@@ -27,6 +27,7 @@ const (
 type reader struct {
 	problems []Problem
 	file     string          // that is being read, "" when it has no name
+	tree     *yaml.Node      // the document that root read
 	doubts   map[string]bool // titles whose rows or guards were not all read; "" stands for every title
 }
 
@@ -93,6 +94,7 @@ func (d *reader) root(document []byte, known []string) *yaml.Node {
 		d.fault(doc.Line, "", "%s came; a mapping with the keys %s was expected", kindOf(&doc), list(known))
 		return nil
 	}
+	d.tree = &doc
 	return doc.Content[0]
 }
 

@@ -111,17 +111,25 @@ func Inline(from Source) ([]byte, error) {
 		return nil, d.err("")
 	}
 	csv := strings.ReplaceAll(strings.TrimRight(table.csv, "\r\n"), "\r\n", "\n") + "\n"
-	for _, form := range []func(*yaml.Node, int, []byte, string) ([]byte, error){inlineText, inlineNodes} {
-		document, err := form(root, i, from.Text, csv)
-		if err != nil {
-			return nil, fmt.Errorf("put the table into the document: %w", err)
-		}
-		// What a literal block cannot hold as it is, the other form can.
-		if q, err := Parse(document); err == nil && q.Digest() == p.Digest() {
-			return document, nil
-		}
+	same := func(document []byte) bool {
+		q, err := Parse(document)
+		return err == nil && q.Digest() == p.Digest()
 	}
-	return nil, fmt.Errorf("put the table into the document: %s does not read the same inside it", table.file)
+	if document, ok := inlineText(root, i, from.Text, csv); ok && same(document) {
+		return document, nil
+	}
+	// A flow mapping (JSON), or a table that a literal block cannot hold.
+	root.Style &^= yaml.FlowStyle
+	root.Content[i].Style = 0
+	root.Content[i+1].Value, root.Content[i+1].Style = csv, yaml.LiteralStyle
+	document, err := encode(d.tree)
+	if err != nil {
+		return nil, fmt.Errorf("put the table into the document: %w", err)
+	}
+	if !same(document) {
+		return nil, fmt.Errorf("put the table into the document: %s does not read the same inside it", table.file)
+	}
+	return document, nil
 }
 
 // keyIndex is where a key of a mapping stands in its content, -1 for nowhere.
@@ -135,15 +143,15 @@ func keyIndex(mapping *yaml.Node, key string) int {
 }
 
 // inlineText puts the table in place of its name and leaves all else alone.
-func inlineText(root *yaml.Node, at int, document []byte, csv string) ([]byte, error) {
+func inlineText(root *yaml.Node, at int, document []byte, csv string) (inlined []byte, ok bool) {
 	key, value := root.Content[at], root.Content[at+1]
 	lines := bytes.SplitAfter(document, []byte("\n"))
 	if root.Style&yaml.FlowStyle != 0 || key.Line != value.Line || key.Column != 1 {
-		return nil, nil
+		return nil, false
 	}
 	line := string(lines[value.Line-1])
 	if !strings.HasPrefix(line, "titles:") {
-		return nil, nil
+		return nil, false
 	}
 	comment := ""
 	if value.LineComment != "" {
@@ -163,23 +171,15 @@ func inlineText(root *yaml.Node, at int, document []byte, csv string) ([]byte, e
 	for _, l := range lines[value.Line:] {
 		b.Write(l)
 	}
-	return b.Bytes(), nil
+	return b.Bytes(), true
 }
 
-// inlineNodes writes the document anew, as YAML.
-func inlineNodes(root *yaml.Node, at int, _ []byte, csv string) ([]byte, error) {
-	root.Style &^= yaml.FlowStyle
-	root.Content[at+1].Value = csv
-	root.Content[at+1].Style = yaml.LiteralStyle
-	return encode(root)
-}
-
-// encode writes a mapping as a document.
-func encode(root *yaml.Node) ([]byte, error) {
+// encode writes a document.
+func encode(document *yaml.Node) ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	if err := e.Encode(root); err != nil {
+	if err := e.Encode(document); err != nil {
 		return nil, fmt.Errorf("write YAML: %w", err)
 	}
 	if err := e.Close(); err != nil {
