@@ -21,11 +21,15 @@ func (d Decision) At(now time.Time, p ParticipantState) Decision {
 	case !open:
 		d.Reason = "Suspended: " + participantReason(p) + "."
 	case d.ValidUntil != nil && !now.Before(*d.ValidUntil):
-		// Training is what usually ends; an approval that ended is named too
-		// when the next decision is made, moments later.
+		// Training is what usually ends; what ended is named when the next
+		// decision is made, moments later.
+		ended := "training or approval has expired"
+		if d.Transition {
+			ended = "what was kept during a change has ended: training or approval has expired, or the days of grace are over"
+		}
 		d.Gates = slices.Clone(d.Gates)
-		setGate(d.Gates, GateTraining, false, "training or approval has expired", d.ValidUntil)
-		d.Reason = "Suspended: training or approval has expired."
+		setGate(d.Gates, GateTraining, false, ended, d.ValidUntil)
+		d.Reason = "Suspended: " + ended + "."
 	case endedMeanwhile(&d, p):
 		d.Reason = "Suspended: what was kept during the change of role ended when the participant was closed."
 	default:
