@@ -23,9 +23,10 @@ const (
 
 // found is what a phrase leads to: an occupation, a ban, or (zero) nothing.
 type found struct {
-	of  *occupation
-	ban bool
-	how string // how the phrase became the title, "" when it stands there as it is
+	of   *occupation
+	ban  bool
+	word string // the banned form
+	how  string // how the phrase became the title, "" when it stands there as it is
 }
 
 func (f found) any() bool { return f.of != nil || f.ban }
@@ -64,14 +65,19 @@ func (p *Policy) matchWords(normal string, ws []word, whole bool) match {
 // look tries the title as a whole, then its parts.
 func (p *Policy) look(ws []word) found {
 	whole := texts(ws)
-	parts, brackets := partsOf(ws)
-	if len(brackets) > 0 || len(parts) == 1 {
+	parts, brackets := p.words.parts(ws)
+	switch {
+	case len(brackets) > 0:
 		// "RT (R)" is one form; its bracket is no comment.
-		if f := p.find(whole); f.any() || len(brackets) == 0 {
+		if f := p.reduced(whole); f.any() {
 			return f
 		}
-	} else if f := p.plain(whole); f.any() {
-		return f
+	case len(parts) == 1:
+		return p.find(whole)
+	default:
+		if f := p.plain(whole); f.any() {
+			return f
+		}
 	}
 	return p.agreed(p.unbracket(parts, brackets))
 }
@@ -81,26 +87,33 @@ func (p *Policy) look(ws []word) found {
 type part struct {
 	words   []string
 	before  joint
-	follows int // a bracket's: the part that it stands in
+	shared  bool // a slash stands before or behind it: two jobs, not a job and a licence
+	follows int  // a bracket's: the part that it stands in
 }
 
-func partsOf(ws []word) (parts, brackets []part) {
+// parts takes a title apart.
+func (w *words) parts(ws []word) (parts, brackets []part) {
 	last := 0
-	for _, w := range ws {
-		if w.bracket != 0 {
-			if w.bracket != last {
+	for i, t := range ws {
+		if t.bracket != 0 {
+			if t.bracket != last {
 				brackets = append(brackets, part{follows: max(0, len(parts)-1), before: byComma})
-				last = w.bracket
+				last = t.bracket
 			}
 			b := &brackets[len(brackets)-1]
-			b.words = append(b.words, w.text)
+			b.words = append(b.words, t.text)
 			continue
 		}
-		if len(parts) == 0 || w.before == byComma || w.before == byDash || w.before == bySlash {
-			parts = append(parts, part{before: w.before})
+		apart := t.before == byComma || t.before == byDash || t.before == bySlash && (i == 0 || !w.spans(ws[i-1].text, t.text))
+		if len(parts) == 0 || apart {
+			shared := t.before == bySlash && len(parts) > 0
+			if shared {
+				parts[len(parts)-1].shared = true
+			}
+			parts = append(parts, part{before: t.before, shared: shared})
 		}
 		s := &parts[len(parts)-1]
-		s.words = append(s.words, w.text)
+		s.words = append(s.words, t.text)
 	}
 	return parts, brackets
 }
@@ -139,11 +152,13 @@ func (p *Policy) unbracket(parts, brackets []part) []part {
 			continue
 		}
 		s := &parts[b.follows]
-		bare := p.words.without(p.words.removable, p.words.rewrite(s.words))
+		bare := p.words.bare(p.words.rewrite(s.words))
 		one := append(slices.Clone(s.words), bracketed(b.words)...)
 		switch {
 		case p.plain(one).any():
 			s.words = one
+		case slices.ContainsFunc(b.words, kept) && !slices.ContainsFunc(s.words, kept):
+			parts = append(parts, b) // no short form: "Hospitalist - Nocturnist (no)"
 		case abbreviates(b.words, s.words), abbreviates(b.words, bare):
 			// The long form decides: "Certified Medical Aide (CMA)" is an aide.
 		case abbreviates(s.words, b.words), abbreviates(bare, b.words):
@@ -166,30 +181,89 @@ func bracketed(ws []string) []string {
 // agreed maps a title of several parts: parts that only say where or how
 // somebody works are taken off, and the others must agree.
 func (p *Policy) agreed(parts []part) found {
-	if len(parts) == 2 {
-		if f := p.inverted(parts[0], parts[1]); f.any() {
-			return f
+	parts = p.turned(parts)
+	var all answer
+	var degrees []part
+	for i, s := range parts {
+		if len(parts) > 1 {
+			ws := p.words.rewrite(s.words)
+			if i > 0 && !s.shared && p.words.credentials(ws) {
+				degrees = append(degrees, s)
+				continue
+			}
+			if p.words.aside(ws) && !p.plain(s.words).any() || p.tooShort(ws) {
+				continue
+			}
+		}
+		if f := p.find(s.words); !all.add(p, f, s) {
+			return all.found
 		}
 	}
-	var all found
-	for _, s := range parts {
-		if len(parts) > 1 && p.words.aside(p.words.rewrite(s.words)) && !p.plain(s.words).any() {
-			continue
-		}
-		f := p.find(s.words)
-		switch {
-		case !f.any() || f.ban:
-			return f
-		case all.of == nil:
-			all = f
-		case !alike(f.of, all.of):
-			return found{ban: true, how: "it names " + all.of.title + " and " + f.of.title + ", whose roles differ"}
+	if all.of == nil && all.general == "" {
+		// Nothing but degrees: "MD, PhD".
+		for _, s := range degrees {
+			if len(parts) > 1 && !p.plain(s.words).any() {
+				continue
+			}
+			if f := p.find(s.words); !all.add(p, f, s) {
+				return all.found
+			}
 		}
 	}
-	if all.of != nil && all.how == "" {
-		all.how = "read as " + strconv.Quote(strings.ToLower(all.of.title))
+	return all.settle(p)
+}
+
+// answer is what the parts of a title say together.
+type answer struct {
+	found
+	licence bool   // it comes from the short form of a title, as in "Care Manager, RN"
+	general string // a banned word among the parts, which another part must make definite
+}
+
+// add hears one part more, and says whether there is still an answer to come.
+func (a *answer) add(p *Policy, f found, s part) bool {
+	licence := !s.shared && p.licence(s.words)
+	switch {
+	case f.ban && f.word != "" && !kept(f.word) && (a.general == "" || a.general == f.word):
+		a.general = f.word
+	case !f.any() || f.ban:
+		a.found = f
+		return false
+	case a.of == nil:
+		a.found, a.licence = f, licence
+	case alike(f.of, a.of):
+		a.licence = a.licence && licence
+		if slices.ContainsFunc(s.words, kept) {
+			a.found = f // the word that changes what a person is stays in the answer
+		}
+	// What somebody is licensed as says no more than what they work as, where
+	// the work needs less: "Care Manager, RN".
+	case licence && p.lesser(a.of, f.of):
+	case a.licence && p.lesser(f.of, a.of):
+		a.found, a.licence = f, false
+	default:
+		a.found = found{ban: true, how: "it names " + a.of.title + " and " + f.of.title + ", whose roles differ"}
+		return false
 	}
-	return all
+	return true
+}
+
+// settle ends the hearing. A banned word adds nothing beside a title that ends
+// in it or that it is short for: "Nurse, LPN", "PT - Physical Therapist".
+func (a *answer) settle(p *Policy) found {
+	switch {
+	case a.general != "" && a.of == nil:
+		return banned(a.general)
+	case a.general != "":
+		ws := p.words.rewrite(strings.Fields(tableKey(a.of.title)))
+		if ws[len(ws)-1] != a.general && !abbreviates([]string{a.general}, ws) {
+			return banned(a.general)
+		}
+	}
+	if a.of != nil && a.how == "" {
+		a.how = "read as " + strconv.Quote(strings.ToLower(a.of.title))
+	}
+	return a.found
 }
 
 // alike says whether it makes no difference which of two occupations answers.
@@ -197,47 +271,128 @@ func alike(a, b *occupation) bool {
 	if a == b {
 		return true
 	}
-	return len(a.rows) == 1 && len(b.rows) == 1 && a.rows[0].Role == b.rows[0].Role && len(a.rows[0].Guards)+len(b.rows[0].Guards) == 0
+	return unguarded(a) && unguarded(b) && a.rows[0].Role == b.rows[0].Role
 }
 
-// inverted reads "Nurse, Registered" and "Physician - Emergency Medicine".
-func (p *Policy) inverted(a, b part) found {
+func unguarded(o *occupation) bool { return len(o.rows) == 1 && len(o.rows[0].Guards) == 0 }
+
+// licence says whether words are the short form of a title: RN, LCSW.
+func (p *Policy) licence(ws []string) bool {
+	if len(ws) != 1 || len(ws[0]) > 6 {
+		return false
+	}
+	of := p.byKey[ws[0]]
+	return of != nil && tableKey(of.title) != ws[0]
+}
+
+// lesser says whether a grants less than b, and nothing that b does not.
+func (p *Policy) lesser(a, b *occupation) bool {
+	return unguarded(a) && unguarded(b) && within(p.role(a.rows[0].Role).Permissions, p.role(b.rows[0].Role).Permissions...)
+}
+
+// turned puts inverted parts into their order: "Nurse, Registered - Per Diem".
+func (p *Policy) turned(parts []part) []part {
+	for i := 0; i+1 < len(parts); i++ {
+		if turned := p.inverted(parts[i], parts[i+1]); turned != nil {
+			out := append(slices.Clone(parts[:i]), part{words: turned, before: parts[i].before})
+			return append(out, parts[i+2:]...)
+		}
+	}
+	return parts
+}
+
+// persons are general words behind which a field only says where somebody
+// works: "Nurse, Pediatric" may be any nurse there.
+var persons = set("doctor nurse resident fellow intern practitioner provider clinician")
+
+// inverted reads "Nurse, Registered", "Physician - Emergency Medicine" and
+// "Technologist - Radiology", nil when it is nothing of the kind.
+func (p *Policy) inverted(a, b part) []string {
 	if b.before == bySlash || slices.ContainsFunc(a.words, kept) {
-		return found{}
+		return nil
 	}
+	front := p.words.bare(p.words.rewrite(a.words))
+	if len(front) == 0 {
+		return nil
+	}
+	general := p.read(front).ban
 	behind := p.words.rewrite(b.words)
-	if b.before == byDash && !p.words.aside(behind) {
-		return found{}
+	if b.before == byDash && !p.words.aside(behind) && (!general || slices.ContainsFunc(b.words, kept)) {
+		return nil
 	}
-	if p.plain(a.words).ban && p.words.placed(behind) {
-		return found{} // "Nurse, ICU" is a nurse somewhere, and so nobody
+	if general && (p.words.sited(behind) || p.words.placed(behind) && persons[front[len(front)-1]]) {
+		return nil // "Nurse, ICU" is a nurse somewhere, and so nobody
 	}
-	turned := append(slices.Clone(b.words), a.words...)
-	return p.plain(turned).read(turned)
+	for n := len(behind); n > 0; {
+		turned := append(slices.Clone(behind[:n]), front...)
+		if p.read(turned).of != nil {
+			return turned
+		}
+		off := p.words.last(behind[:n], &p.words.removable)
+		if off == 0 {
+			break
+		}
+		n -= off
+	}
+	return nil
 }
 
-// find maps one phrase: as it is, without removable words, and without the
-// units and fields around it.
+// mostOff bounds how much is taken off one end of a title.
+const mostOff = 8
+
+// find maps one phrase, in its number and grade: "Registered Nurses", "RN2".
 func (p *Policy) find(ws []string) found {
+	if f := p.whole(ws); f.any() {
+		return f
+	}
+	if again := ungraded(ws); again != nil {
+		if f := p.whole(again); f.any() {
+			return f.read(again)
+		}
+	}
+	if again := singular(ws); again != nil {
+		if f := p.whole(again); f.any() {
+			return f.read(again)
+		}
+	}
+	return found{}
+}
+
+// whole maps one phrase: as it is, without removable words, without the units
+// and fields around it, or as two titles that agree.
+func (p *Policy) whole(ws []string) found {
+	if f := p.reduced(ws); f.any() {
+		return f
+	}
+	return p.pair(ws)
+}
+
+// reduced maps a phrase as it is, or without what may be taken off.
+func (p *Policy) reduced(ws []string) found {
 	if f := p.plain(ws); f.any() {
 		return f
 	}
-	bare := p.words.without(p.words.removable, p.words.rewrite(ws))
-	bare = p.words.withoutLast(bare, p.words.degrees)
-	if f := p.behind(bare); f.any() {
-		return f
+	bare := p.words.bare(p.words.rewrite(ws))
+	for range mostOff {
+		if f := p.behind(bare); f.any() {
+			return f
+		}
+		n := p.words.last(bare, &p.words.units, &p.words.fields, &p.words.degrees)
+		if n == 0 {
+			break
+		}
+		bare = bare[:len(bare)-n]
 	}
-	short := p.words.withoutLast(bare, p.words.units, p.words.degrees)
-	if len(short) == len(bare) {
-		return found{}
-	}
-	return p.behind(short)
+	return found{}
 }
 
 // behind looks for a title behind units and fields, taking them off one at a
 // time: "Pediatric Cardiac Surgeon", "Adult and Pediatric Neurologist".
 func (p *Policy) behind(ws []string) found {
-	for len(ws) > 0 {
+	for range mostOff {
+		if len(ws) == 0 {
+			break
+		}
 		if f := p.read(ws); f.any() {
 			return f.read(ws)
 		}
@@ -248,6 +403,35 @@ func (p *Policy) behind(ws []string) found {
 		ws = ws[n:]
 		if ws[0] == "and" && p.words.place(ws[1:]) > 0 {
 			ws = ws[1:]
+		}
+	}
+	return found{}
+}
+
+// pair reads two titles that stand next to each other and agree: "RN Staff
+// Nurse", "Nurse Practitioner or Physician Assistant".
+func (p *Policy) pair(ws []string) found {
+	if len(ws) > mostOff {
+		return found{}
+	}
+	for i := 1; i < len(ws); i++ {
+		left := p.reduced(ws[:i])
+		if !left.any() {
+			continue
+		}
+		rest := ws[i:]
+		if len(rest) > 1 && (rest[0] == "and" || rest[0] == "or") {
+			rest = rest[1:]
+		}
+		right := p.reduced(rest)
+		if !right.any() {
+			continue
+		}
+		var all answer // the last word is what English titles are about
+		if all.add(p, right, part{words: rest}) && all.add(p, left, part{words: ws[:i]}) {
+			if f := all.settle(p); f.of != nil {
+				return f
+			}
 		}
 	}
 	return found{}
@@ -275,11 +459,21 @@ func (p *Policy) plain(ws []string) found {
 	return p.read(rewritten).read(rewritten)
 }
 
+// bareLetters left over say too little to map: DC, IP and OD are a person's
+// title when they stand alone, and a place or a day beside anything else. Short
+// forms that do say enough are among the synonyms, in long.
+const bareLetters = 2
+
+// tooShort says whether words are such a title; beside others it says nothing.
+func (p *Policy) tooShort(ws []string) bool {
+	return len(ws) == 1 && len(ws[0]) <= bareLetters && p.byKey[ws[0]] != nil
+}
+
 // read maps words that synonyms have been put into.
 func (p *Policy) read(ws []string) found {
 	var buf [128]byte
 	key := appendKey(buf[:0], ws)
-	if of := p.bySynonym[string(key)]; of != nil {
+	if of := p.bySynonym[string(key)]; of != nil && len(key) > bareLetters {
 		return found{of: of}
 	}
 	if p.words.rewritten[string(key)] {
@@ -289,5 +483,5 @@ func (p *Policy) read(ws []string) found {
 }
 
 func banned(key string) found {
-	return found{ban: true, how: strconv.Quote(key) + " stands for several occupations"}
+	return found{ban: true, word: key, how: strconv.Quote(key) + " stands for several occupations"}
 }

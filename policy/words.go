@@ -41,8 +41,10 @@ type phrases struct {
 // neverRemovable change what a person is. No list may hold one: the engine
 // refuses the document, whoever wrote it.
 var neverRemovable = set(`assistant assistants asst aide aides student students intern interns extern externs trainee trainees chief
-director secretary recruiter liaison billing former retired test not no non ex applicant candidate volunteer
-veterinary veterinarian vet animal`)
+director directors secretary secretaries recruiter recruiters recruitment recruiting liaison billing former formerly retired test not no non ex
+applicant candidate volunteer volunteers veterinary veterinarian vet animal
+apprentice shadow observer orientee cadet instructor teacher professor faculty manager supervisor sales vendor
+inactive terminated deceased dummy demo`)
 
 // words reads the lists of a document, and which of them it has.
 func (d *reader) words(root *yaml.Node) (lists wordLists, found map[string]bool) {
@@ -233,12 +235,12 @@ func (w *words) rewrite(ws []string) []string {
 	return out
 }
 
-// without takes the phrases of a list off, wherever they stand.
-func (w *words) without(list phrases, ws []string) []string {
+// bare takes removable phrases and numbers off, wherever they stand.
+func (w *words) bare(ws []string) []string {
 	var out []string
 	for i := 0; i < len(ws); {
 		bound := w.compounds.prefix(ws[i:])
-		n := list.prefix(ws[i:])
+		n := max(w.removable.prefix(ws[i:]), figures(ws[i:]))
 		if bound == 0 && n > 0 {
 			if out == nil {
 				out = append(make([]string, 0, len(ws)), ws[:i]...)
@@ -258,24 +260,45 @@ func (w *words) without(list phrases, ws []string) []string {
 	return out
 }
 
-// withoutLast takes phrases of the lists off the end, never all words.
-func (w *words) withoutLast(ws []string, lists ...phrases) []string {
-	for again := true; again; {
-		again = false
-		for _, list := range lists {
-			for n := min(list.words, len(ws)-1); n > 0; n-- {
-				if list.prefix(ws[len(ws)-n:]) == n {
-					ws, again = ws[:len(ws)-n], true
-					break
-				}
+// last is how many words at the end of ws are the longest phrase of a list that
+// leaves something over, 0 when there is none or when they belong together with
+// what stands before them.
+func (w *words) last(ws []string, lists ...*phrases) int {
+	ends := len(ws)
+	if ends > 2 && wards[ws[ends-1]] {
+		ends--
+	}
+	longest := 0
+	for _, list := range lists {
+		for n := min(list.words, ends-1); n > longest; n-- {
+			if list.prefix(ws[ends-n:ends]) == n {
+				longest = n
 			}
 		}
 	}
-	return ws
+	if longest > 0 {
+		longest += len(ws) - ends
+	}
+	for n := min(w.compounds.words, len(ws)); n > longest && longest > 0; n-- {
+		if w.compounds.prefix(ws[len(ws)-n:]) == n {
+			return 0
+		}
+	}
+	return longest
 }
 
+// wards are general words behind a unit or field that make a place of it:
+// "Oncology Services", "Cancer Center". They are the written and the rewritten form.
+var wards = set("service services department center institute division team section laboratory")
+
 // place is the longest unit or field that ws begins with, in words.
-func (w *words) place(ws []string) int { return max(w.units.prefix(ws), w.fields.prefix(ws)) }
+func (w *words) place(ws []string) int {
+	n := max(w.units.prefix(ws), w.fields.prefix(ws))
+	if n > 0 && n < len(ws) && wards[ws[n]] && w.compounds.prefix(ws) == 0 {
+		return n + 1
+	}
+	return n
+}
 
 // placed says whether ws is units and fields throughout.
 func (w *words) placed(ws []string) bool {
@@ -289,11 +312,45 @@ func (w *words) placed(ws []string) bool {
 	return true
 }
 
-// aside says whether words only tell where, how or with which degree somebody
-// works.
+// spans says whether two words with a slash between them are one: "Med/Surg",
+// "F/T".
+func (w *words) spans(a, b string) bool {
+	two := []string{a, b}
+	return w.units.prefix(two) == 2 || w.fields.prefix(two) == 2 || w.removable.prefix(two) == 2
+}
+
+// sited says whether ws is units throughout.
+func (w *words) sited(ws []string) bool {
+	for len(ws) > 0 {
+		n := w.units.prefix(ws)
+		if n == 0 {
+			return false
+		}
+		ws = ws[n:]
+	}
+	return true
+}
+
+// aside says whether words only tell where, how, with which degree or under
+// which number somebody works.
 func (w *words) aside(ws []string) bool {
 	for i := 0; i < len(ws); {
-		n := max(w.removable.prefix(ws[i:]), w.place(ws[i:]), w.degrees.prefix(ws[i:]))
+		n := max(w.removable.prefix(ws[i:]), w.place(ws[i:]), w.degrees.prefix(ws[i:]), figures(ws[i:]), labelled(ws[i:]))
+		if n == 0 && i > 0 && i+1 < len(ws) && ws[i] == "and" {
+			n = 1
+		}
+		if n == 0 {
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
+// credentials says whether words are degrees and certificates throughout.
+func (w *words) credentials(ws []string) bool {
+	for i := 0; i < len(ws); {
+		n := w.degrees.prefix(ws[i:])
 		if n == 0 {
 			return false
 		}
