@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,8 @@ func TestParseRefuses(t *testing.T) {
 		"no headers":             {"  title,category", "  title;category", 14, []string{"unknown column"}},
 		"semicolons":             {"  title,category,role,aliases,basis\n", "  title;category;role;aliases;basis\n", 14, []string{"separated by commas"}},
 		"two rows, no guard":     {"Janitor,b,no-access,,ours", "Reader,b,no-access,,ours", 17, []string{"Reader", "again", "line 15"}},
+		"two rows with ids":      {"aliases,basis\n  Reader,a,reader,RD|R.D.,ours\n  Writer,a,writer,Author,ours", "aliases,row\n  Reader,a,reader,RD|R.D.,one\n  Reader,a,writer,Author,two", 16, []string{"Reader", "again without guards", "line 15"}},
+		"synonyms alike":         {"guards:\n", "synonyms:\n  tch: teacher\n  T.C.H.: touch\nguards:\n", 11, []string{"T.C.H.", `reads like "tch" on line 10`}},
 		"privileged unknown":     {"guards:\n", "privileged: [raed]\nguards:\n", 9, []string{"raed", `did you mean "read"`}},
 		"break glass unguarded":  {"guards:\n", "privileged: [read]\nbreakGlass: [write]\nguards:\n", 10, []string{"privileged permission", "write", "read was expected"}},
 		"job codes no attribute": {"guards:\n", "jobCodes: {codes: {a1: Reader}}\nguards:\n", 9, []string{"jobCodes.attribute", "is missing"}},
@@ -398,25 +401,30 @@ titles: |
 // What costs a hundred times its text, or nests without end, is refused before
 // or while it is parsed, and nothing is expanded.
 func TestDocumentsMadeToCostMuch(t *testing.T) {
-	for name, document := range map[string]string{
-		"flow list":     "a: [" + strings.Repeat("1,", maxSeparators) + "]",
-		"flow mapping":  "{" + strings.Repeat("a: b,", maxSeparators/2) + "}",
-		"empty lists":   "[" + strings.Repeat("[],", maxSeparators/2) + "]",
-		"lines":         strings.Repeat("a: b\n", maxSeparators/2),
-		"nulls":         strings.Repeat("?\n", maxSeparators/2),
-		"open brackets": strings.Repeat("[", maxSeparators-2),
-		"open braces":   strings.Repeat("{a: ", maxSeparators/2-2),
-		"hyphens":       strings.Repeat("- ", maxSeparators-2),
-		"nested":        strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
-		"laughs":        "roles: &a {r: &b {permissions: &c [x, x]}}\nmodules: [*a, *a, *b, *c]\ntitles: |\n  title,role\n",
-		"merge":         "roles:\n  r: &a {permissions: [x]}\n  s: {<<: *a}\ntitles: |\n  title,role\n",
-		"itself":        "roles: &a\n  r: *a\ntitles: |\n  title,role\n",
-		"long list":     "roles: {}\ntitles: |\n  title,role\nbans: [" + strings.Repeat("ab, ", maxItems+1) + "]",
+	var many strings.Builder
+	for i := range maxItems + 1 {
+		fmt.Fprintf(&many, "ab%d, ", i)
+	}
+	const separators, depth = "hyphens and lines came; at most", "exceeded max depth"
+	for name, tc := range map[string]struct{ document, says string }{
+		"flow list":     {"a: [" + strings.Repeat("1,", maxSeparators) + "]", separators},
+		"flow mapping":  {"{" + strings.Repeat("a: b,", maxSeparators/2) + "}", separators},
+		"empty lists":   {"[" + strings.Repeat("[],", maxSeparators/2) + "]", separators},
+		"lines":         {strings.Repeat("a: b\n", maxSeparators/2), separators},
+		"nulls":         {strings.Repeat("?\n", maxSeparators/2), separators},
+		"open brackets": {strings.Repeat("[", maxSeparators-2), depth},
+		"open braces":   {strings.Repeat("{a: ", maxSeparators/2-2), depth},
+		"hyphens":       {strings.Repeat("- ", maxSeparators-2), depth},
+		"nested":        {strings.Repeat("[", 9000) + strings.Repeat("]", 9000), "a list came"},
+		"laughs":        {"roles: &a {r: &b {permissions: &c [x, x]}}\nmodules: {m: *a, n: *b, o: {name: *c}}\ntitles: |\n  title,role\n", "a YAML alias came"},
+		"merge":         {"roles:\n  r: &a {permissions: [x]}\n  s: {<<: *a}\ntitles: |\n  title,role\n", `unknown key "<<"`},
+		"itself":        {"roles: &a\n  r: *a\ntitles: |\n  title,role\n", "a YAML alias came"},
+		"long list":     {"roles: {}\ntitles: |\n  title,role\nbans: [" + many.String() + "]", "at most 10000 are read"},
 	} {
 		began := time.Now()
-		p, err := Parse([]byte(document))
+		p, err := Parse([]byte(tc.document))
 		var bad *DocumentError
-		if p != nil || !errors.As(err, &bad) || len(bad.Problems) > maxProblems {
+		if p != nil || !errors.As(err, &bad) || len(bad.Problems) > maxProblems || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(began); took > 5*time.Second {

@@ -153,6 +153,17 @@ func TestLintShowsAllAtOnce(t *testing.T) {
 	if p != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q\n%s", got, want, says(found))
 	}
+	// Of a title whose guards were not all read, nothing is said.
+	for name, edit := range map[string][2]string{
+		"a guard that cannot be read": {"{department: {in: [Letters, Desk]}}", "{department: {in: [Letters, Desk]}, npi: presnt}"},
+		"a guard of nobody":           {"  writer-desk: {dep", "  writer-dask: {dep"},
+		"a row that cannot be read":   {"Writer,a,writer,", "Writer,a,wrter,"},
+	} {
+		document := strings.Replace(strings.Replace(tidy, "notIn: [Letters, Desk]", "notIn: [Desk]", 1), edit[0], edit[1], 1)
+		if _, found := LintSource(Source{Text: []byte(document)}, LintOptions{}); slices.ContainsFunc(found, func(f Finding) bool { return f.Code != CodeDocument }) {
+			t.Errorf("%s:\n%s", name, says(found))
+		}
+	}
 	for _, text := range []string{"", "[]", "roles: {}", "titles: |\n  title,role\n  A,b\n"} {
 		if p, found := LintSource(Source{Text: []byte(text)}, LintOptions{}); p != nil || len(found) == 0 {
 			t.Errorf("%q: %v", text, found)
