@@ -248,15 +248,19 @@ func (a *answer) add(p *Policy, f found, s part) bool {
 	return true
 }
 
-// settle ends the hearing. A banned word adds nothing beside a title that ends
-// in it or that it is short for: "Nurse, LPN", "PT - Physical Therapist".
+// clinicians are general words that a licence makes definite: "Therapist, LMHC".
+var clinicians = set("doctor nurse practitioner provider clinician therapist counselor")
+
+// settle ends the hearing. A banned word adds nothing beside a title that holds
+// it, that it is short for, or that is a licence: "Nurse, LPN", "PT - Physical
+// Therapist".
 func (a *answer) settle(p *Policy) found {
 	switch {
 	case a.general != "" && a.of == nil:
 		return banned(a.general)
 	case a.general != "":
 		ws := p.words.rewrite(strings.Fields(tableKey(a.of.title)))
-		if ws[len(ws)-1] != a.general && !abbreviates([]string{a.general}, ws) {
+		if !slices.Contains(ws, a.general) && !abbreviates([]string{a.general}, ws) && !(a.licence && clinicians[a.general]) {
 			return banned(a.general)
 		}
 	}
@@ -301,8 +305,8 @@ func (p *Policy) turned(parts []part) []part {
 	return parts
 }
 
-// persons are general words behind which a field only says where somebody
-// works: "Nurse, Pediatric" may be any nurse there.
+// persons are general words; what a dash sets off behind them only says where
+// somebody works: "Nurse - Pediatric" may be any nurse there.
 var persons = set("doctor nurse resident fellow intern practitioner provider clinician")
 
 // inverted reads "Nurse, Registered", "Physician - Emergency Medicine" and
@@ -320,7 +324,7 @@ func (p *Policy) inverted(a, b part) []string {
 	if b.before == byDash && !p.words.aside(behind) && (!general || slices.ContainsFunc(b.words, kept)) {
 		return nil
 	}
-	if general && (p.words.sited(behind) || p.words.placed(behind) && persons[front[len(front)-1]]) {
+	if general && (p.words.sited(behind) || b.before == byDash && p.words.placed(behind) && persons[front[len(front)-1]]) {
 		return nil // "Nurse, ICU" is a nurse somewhere, and so nobody
 	}
 	for n := len(behind); n > 0; {

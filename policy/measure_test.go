@@ -12,6 +12,8 @@ var (
 	occupationalTitles string
 	//go:embed testdata/hospital-titles.csv
 	hospitalTitles string
+	//go:embed testdata/later-titles.csv
+	laterTitles string
 )
 
 // What the default policy reached when this was last set. Shares may only rise.
@@ -23,6 +25,7 @@ var reached = []struct {
 }{
 	{"occupational titles", &occupationalTitles, 0.62, 0.60, 6},
 	{"hospital titles", &hospitalTitles, 0.97, 0.96, 0},
+	{"later titles", &laterTitles, 0.91, 0.90, 0},
 }
 
 // No title may get a permission that its ceiling lacks: that is never traded
@@ -89,7 +92,7 @@ var telling = []string{
 	"%s Liaison", "%s Billing", "%s Instructor", "%s Applicant", "%s Volunteer", "%s Sales", "Inactive %s", "%s Apprentice",
 }
 
-// Every title of both lists, with much before and behind it.
+// Every title of the lists, with much before and behind it.
 func TestTitleListsWithMore(t *testing.T) {
 	p := defaultPolicy(t)
 	for _, list := range reached {

@@ -118,9 +118,13 @@ func (d *reader) phrases(n *yaml.Node, key string) []string {
 	return d.forms(n, key)
 }
 
+// patients are possessives of those who are cared for; every other possessive
+// names somebody whom a person works for: "Physician's Secretary".
+var patients = set("women's men's children's")
+
 // kept says whether a word may never be taken off a title.
 func kept(w string) bool {
-	return neverRemovable[w] || strings.ContainsRune(w, '\'')
+	return neverRemovable[w] || strings.ContainsRune(w, '\'') && !patients[w]
 }
 
 func (d *reader) synonyms(n *yaml.Node) map[string]string {
@@ -289,7 +293,7 @@ func (w *words) last(ws []string, lists ...*phrases) int {
 
 // wards are general words behind a unit or field that make a place of it:
 // "Oncology Services", "Cancer Center". They are the written and the rewritten form.
-var wards = set("service services department center institute division team section laboratory")
+var wards = set("service services department center institute division team section program laboratory")
 
 // place is the longest unit or field that ws begins with, in words.
 func (w *words) place(ws []string) int {
