@@ -260,7 +260,8 @@ func (a *answer) settle(p *Policy) found {
 		return banned(a.general)
 	case a.general != "":
 		ws := p.words.rewrite(strings.Fields(tableKey(a.of.title)))
-		if !slices.Contains(ws, a.general) && !abbreviates([]string{a.general}, ws) && !(a.licence && clinicians[a.general]) {
+		definite := slices.Contains(ws, a.general) || abbreviates([]string{a.general}, ws) || a.licence && clinicians[a.general]
+		if !definite {
 			return banned(a.general)
 		}
 	}

@@ -136,9 +136,9 @@ func classOf(r rune) class {
 		return isApostrophe
 	case '-', '\u2010', '\u2011', '_':
 		return isHyphen
-	case '\u2012', '\u2013', '\u2014', '\u2015', '\u2212', '|', ':', '@', '\u2022', '\u00b7':
+	case '\u2012', '\u2013', '\u2014', '\u2015', '\u2212', '|', ':', '@', '~', '\u2022', '\u00b7':
 		return isDash
-	case '/', '+':
+	case '/', '+', '\\':
 		return isSlash
 	case ',', ';':
 		return isComma

@@ -14,6 +14,8 @@ func TestNormalTitle(t *testing.T) {
 		{"Sr. RN \u2014 ICU", "sr rn - icu"},
 		{"RN-ICU", "rn icu"},
 		{"OB/GYN", "ob gyn"},
+		{`RN\LPN`, "rn lpn"},
+		{"RN ~ Nights", "rn - nights"},
 		{"RT(R)", "rt (r)"},
 		{"Nurse [ICU]", "nurse (icu)"},
 		{"BSN,RN", "bsn, rn"},
