@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -34,9 +35,14 @@ type Deeds interface {
 	SuspendParticipant(ctx context.Context, by lifecycle.Actor, id, reason string) (storage.Participant, error)
 	ResumeParticipant(ctx context.Context, by lifecycle.Actor, id string) (storage.Participant, error)
 	GoLive(ctx context.Context, by lifecycle.Actor, id string) (storage.Participant, error)
+	Restore(ctx context.Context, by lifecycle.Actor, spec lifecycle.RestoreSpec, progress lifecycle.Progress) (lifecycle.Restored, error)
+	AcceptLosses(ctx context.Context, by lifecycle.Actor, participant string) (storage.BreakerCase, error)
 
 	IssueToken(ctx context.Context, by lifecycle.Actor, spec lifecycle.TokenSpec) (storage.Token, error)
 	RevokeToken(ctx context.Context, by lifecycle.Actor, id string) error
+	IssueClient(ctx context.Context, by lifecycle.Actor, spec lifecycle.ClientSpec) (storage.Client, string, error)
+	RevokeClient(ctx context.Context, by lifecycle.Actor, id string) error
+	GrantToken(ctx context.Context, g lifecycle.Grant) (storage.Token, error)
 
 	RecordEvidence(ctx context.Context, by lifecycle.Actor, user string, spec lifecycle.EvidenceSpec) (storage.Evidence, error)
 	RevokeEvidence(ctx context.Context, by lifecycle.Actor, user, evidence, reason string) error
@@ -48,8 +54,18 @@ type Deeds interface {
 	ResendActivation(ctx context.Context, by lifecycle.Actor, participant, user string) error
 	Redeem(ctx context.Context, by lifecycle.Actor, code, idempotencyKey string) (lifecycle.Redeemed, error)
 
-	Explain(ctx context.Context, f policy.Facts) (policy.Explanation, error)
-	Policy(ctx context.Context) (*policy.Policy, error)
+	Explain(ctx context.Context, participant string, f policy.Facts) (policy.Explanation, error)
+	PolicyAt(ctx context.Context, participant string) (*policy.Policy, error)
+	PlanPolicy(ctx context.Context, by lifecycle.Actor, spec lifecycle.PlanSpec) (storage.Plan, error)
+	DraftSynonym(ctx context.Context, by lifecycle.Actor, participant, key, title string) (storage.Plan, error)
+	RollBack(ctx context.Context, by lifecycle.Actor, version int64) (storage.Plan, error)
+	ConfirmPlan(ctx context.Context, by lifecycle.Actor, id string) (storage.Plan, error)
+	ApplyPlan(ctx context.Context, by lifecycle.Actor, id string, at *time.Time) (storage.Plan, error)
+	WaitPlan(ctx context.Context, id, state string, patience time.Duration) (storage.Plan, error)
+
+	HintCompletion(ctx context.Context, learner string) error
+	EnrolAnew(ctx context.Context, by lifecycle.Actor, user string) error
+	RetryLearners(ctx context.Context, by lifecycle.Actor) (int, error)
 
 	ReadLog(ctx context.Context, by lifecycle.Actor, route, filterDigest string, rows int) error
 }
@@ -79,10 +95,15 @@ type Options struct {
 	RateLimit      Rate           // of a participant without a setting of its own
 	Nodes          func() int     // servers that share the limits of rate; nil: this one alone
 	PortalStandIn  bool           // serve /portal/activate
+	PlanPatience   time.Duration  // how long a request waits for a plan before it answers 202; 0: 10 s
+	RestoreWait    time.Duration  // how long a request restores before it answers 202; 0: 25 s
 	Requests       *RequestLog    // nil: SCIM requests leave no row
 	Metrics        *Metrics       // nil: a new one
 	HideMetrics    bool           // /metrics is served elsewhere
 	Log            *slog.Logger   // nil means slog.Default
+
+	HookSecrets []string                                    // of the LMS's webhooks, at the end of their path; none: they are not taken
+	ReadHook    func(body []byte) (learner string, ok bool) // which learner a webhook is about
 }
 
 // server is the front door at work.
@@ -91,10 +112,11 @@ type server struct {
 	read     storage.Reader
 	settled  *settled
 	seal     cipher.AEAD
-	clients  *limiter // per participant, on /scim/v2
-	visitors *limiter // per address: redeeming, and SCIM discovery without a token
+	clients  *limiter // per participant, on /scim/v2; per OAuth client, on /oauth/token
+	visitors *limiter // per address: redeeming, fetching tokens, and SCIM discovery without a token
 	bulks    *lanes
 	lists    *lanes
+	oauth    *auth.Clients
 	routes   []route
 	openAPI  []byte
 }
@@ -107,11 +129,22 @@ func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.PlanPatience == 0 {
+		o.PlanPatience = planPatience
+	}
+	if o.RestoreWait == 0 {
+		o.RestoreWait = restoreWait
+	}
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
 	s := &server{
 		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key),
 		bulks: newLanes(1, bulkQueued), lists: newLanes(listsAtOnce, listsQueued),
 		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
+	}
+	var err error
+	s.oauth, err = auth.NewClients(auth.ClientOptions{Records: s.read, Issuer: o.BaseURL, TokenURL: o.BaseURL + tokenPath, Now: o.Service.Now})
+	if err != nil { // only a machine without random numbers
+		panic(err)
 	}
 	s.routes = s.table()
 	s.openAPI = s.describe()
@@ -131,12 +164,14 @@ func (s *server) router() *echo.Echo {
 			r := c.Request()
 			trailOf(r.Context()).route = rt.path
 			for _, name := range c.ParamNames() {
-				// No database holds such an id, and some refuse to look. SCIM sees to
-				// its own, once it is known who asks.
-				if !isSCIM(rt.path) && !isText(c.Param(name)) {
+				value, ok := pathText(r, c.Param(name))
+				switch {
+				case isSCIM(rt.path): // sees to its own, once it is known who asks
+					value = c.Param(name)
+				case !ok: // no database holds such an id, and some refuse to look
 					return storage.ErrNotFound
 				}
-				r.SetPathValue(name, c.Param(name))
+				r.SetPathValue(name, value)
 			}
 			handler(c.Response(), r)
 			return nil
@@ -152,6 +187,18 @@ func (s *server) router() *echo.Echo {
 		}
 	}
 	return e
+}
+
+// pathText is a path's value as it was meant: the router splits the path before
+// its escapes are read when one of them needs it, such as a slash in a title.
+func pathText(r *http.Request, value string) (string, bool) {
+	if r.URL.RawPath != "" {
+		var err error
+		if value, err = url.PathUnescape(value); err != nil {
+			return "", false
+		}
+	}
+	return value, isText(value)
 }
 
 // fromEcho turns the router's own two answers into faults.

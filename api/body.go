@@ -20,11 +20,21 @@ import (
 const (
 	maxResource = 1 << 20
 	maxGroup    = 8 << 20 // PUT and PATCH of a SCIM group
+	maxDocument = 8 << 20 // a policy document
 	maxDepth    = 50
 )
 
-// readBody reads a body whole, within its limits.
+// readBody reads a JSON body whole, within its limits.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := readWhole(w, r, limit)
+	if err == nil && depth(body) > maxDepth {
+		err = lifecycle.Faultf(kindTooLarge, "", "the body is nested deeper than %d levels, the limit here", maxDepth)
+	}
+	return body, err
+}
+
+// readWhole reads a body, whatever it is.
+func readWhole(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, lifecycle.Faultf(kindMedia, "", "the body's Content-Encoding is %q; send it as it is", encoding)
 	}
@@ -39,8 +49,6 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, tooLarge
 	case err != nil:
 		return nil, &lifecycle.Fault{Kind: lifecycle.KindInvalid, Message: "the body ended before it was whole", Err: err}
-	case depth(body) > maxDepth:
-		return nil, lifecycle.Faultf(kindTooLarge, "", "the body is nested deeper than %d levels, the limit here", maxDepth)
 	}
 	return body, nil
 }
@@ -65,15 +73,15 @@ func depth(text []byte) int {
 	return deepest
 }
 
-// checkMedia refuses bodies that do not say they are JSON. A body without a
-// media type is taken for JSON.
-func checkMedia(h http.Header) error {
+// checkMedia refuses bodies that say they are something else than what is read.
+// A body without a media type is taken for it.
+func checkMedia(h http.Header, takes ...string) error {
 	sent := h.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(sent)
-	if sent == "" || err == nil && (media == "application/json" || media == "application/merge-patch+json") {
+	if sent == "" || err == nil && slices.Contains(takes, media) {
 		return nil
 	}
-	return lifecycle.Faultf(kindMedia, "", "the body's Content-Type is %q; send application/json", sent)
+	return lifecycle.Faultf(kindMedia, "", "the body's Content-Type is %q; send %s", sent, takes[0])
 }
 
 // decode reads a JSON body strictly: no unknown member, no wrong type, nothing

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
 )
 
 // TestOthersDoNotExist asks every route with tokens bound to one participant
@@ -18,11 +19,25 @@ func TestOthersDoNotExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	foreignClient, _, err := h.service.IssueClient(t.Context(), operator, lifecycle.ClientSpec{Participant: "general"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ownManager, err := h.service.IssueToken(t.Context(), operator, spec(auth.ScopeAUM, "mercy"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	hold, err := h.service.Hold(t.Context(), operator, h.general.ID, "general: under review")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := h.service.PlanPolicy(t.Context(), operator, lifecycle.PlanSpec{Participant: "general", Document: []byte("roles: {Registered Nurse: clinical-staff}\n")})
+	if err == nil {
+		_, err = h.service.ComputePlan(t.Context(), overlay.ID, nil)
+	}
+	if err == nil {
+		overlay, err = h.store.GetPlan(t.Context(), overlay.ID)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +54,16 @@ func TestOthersDoNotExist(t *testing.T) {
 		"POST /participants":              `{"id":"third","name":"Third"}`,
 		"PATCH /participants/{id}":        `{"name":"x"}`,
 		"POST /participants/{id}/suspend": `{"reason":"x"}`,
+		"POST /participants/{id}/restore": `{"dryRun":true}`,
 		"POST /tokens":                    `{"scope":"scim","participant":"general"}`,
+		"POST /clients":                   `{"participant":"general"}`,
 		"POST /policy/explain":            `{"title":"Registered Nurse","participant":"general"}`,
+		"POST /policy/plan":               `{"synonyms":{}}`,
+		"POST /policy/apply":              `{"plan":"` + overlay.ID + `"}`,
+		"POST /policy/rollback":           `{"version":1}`,
 		"POST /activations/redeem":        `{"code":"x"}`,
+
+		"POST /titles/unmapped/{key}/draft": `{"title":"Registered Nurse","participant":"general"}`,
 	}
 	s := everyRoute()
 	for _, rt := range s.routes {
@@ -59,6 +81,10 @@ func TestOthersDoNotExist(t *testing.T) {
 			return []string{"general"}
 		case strings.HasPrefix(path, root+"/tokens"):
 			return []string{foreignToken.ID, ownManager.ID}
+		case strings.HasPrefix(path, root+"/clients"):
+			return []string{foreignClient.ID}
+		case strings.HasPrefix(path, plansPath):
+			return []string{overlay.ID}
 		default:
 			return []string{h.general.ID}
 		}
@@ -72,7 +98,7 @@ func TestOthersDoNotExist(t *testing.T) {
 			t.Run(scope+" "+name, func(t *testing.T) {
 				h := &house{t: t, url: h.url}
 				for _, id := range ids(rt.path) {
-					path := strings.NewReplacer("{id}", id, "{hold}", hold.ID, "{evidence}", hold.ID, "{username}", "general1").Replace(rt.path)
+					path := strings.NewReplacer("{id}", id, "{hold}", hold.ID, "{evidence}", hold.ID, "{username}", "general1", "{key}", "ward").Replace(rt.path)
 					got := h.ask(rt.method, path, token, bodies[name])
 					list := rt.method == http.MethodGet && path == rt.path && got.status == http.StatusOK
 					if !list && got.status != http.StatusForbidden && got.status != http.StatusNotFound {
@@ -90,12 +116,18 @@ func TestOthersDoNotExist(t *testing.T) {
 			})
 		}
 	}
+	if plans, err := h.store.ListPlans(t.Context(), 10); err != nil || len(plans) != 1 || plans[0].Row != overlay.Row {
+		t.Errorf("%d plans, or one that moved: %v", len(plans), err)
+	}
 	after, err := h.store.GetUser(t.Context(), "general", h.general.ID)
 	if err != nil || after.Version != before.Version {
 		t.Errorf("the other participant's user moved from version %d to %d, %v", before.Version, after.Version, err)
 	}
 	if left, err := h.store.GetToken(t.Context(), foreignToken.ID); err != nil || left.Revoked != nil {
 		t.Errorf("the other participant's token is revoked: %+v, %v", left, err)
+	}
+	if left, err := h.store.GetClient(t.Context(), foreignClient.ID); err != nil || left.Revoked != nil {
+		t.Errorf("the other participant's client is revoked: %+v, %v", left, err)
 	}
 }
 
@@ -104,7 +136,8 @@ func TestOwnListsAreNotEmpty(t *testing.T) { // else the test above proves littl
 	aum := h.token(auth.ScopeAUM, "mercy")
 	h.token(auth.ScopeSCIM, "mercy")
 	h.person("mercy", "Bo", "Reyes", "Chief Vibes Officer")
-	for _, path := range []string{"/participants", "/users", "/tokens", "/titles/unmapped"} {
+	h.must(201, "POST", root+"/clients", aum, `{}`)
+	for _, path := range []string{"/participants", "/users", "/tokens", "/clients", "/titles/unmapped"} {
 		if got := h.must(200, "GET", root+path, aum, ""); len(got.json["items"].([]any)) == 0 {
 			t.Errorf("%s is empty: %s", path, got.body)
 		}

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/storage"
 )
 
 // Metrics counts what the server does. Labels are route templates and names
@@ -18,7 +21,16 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	leniencies *prometheus.CounterVec
 	jobs       *prometheus.GaugeVec
+	version    prometheus.Gauge
+	plans      *prometheus.GaugeVec
+	breakers   *prometheus.GaugeVec
+	tripped    map[string]bool // whom breakers names; one goroutine tells
 	lost       *prometheus.CounterVec
+
+	expires  *prometheus.GaugeVec
+	expiring map[string]time.Duration // what expires holds, by participant
+
+	lms lmsGauges
 }
 
 // NewMetrics makes a set of metrics with a registry of its own.
@@ -38,14 +50,24 @@ func NewMetrics() *Metrics {
 		jobs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "healthix_jobs", Help: "Jobs by state, counted to 1000; retryable and discarded ones want a look.",
 		}, []string{"state"}),
+		version: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "healthix_policy_version", Help: "The policy version in force.",
+		}),
+		plans: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "healthix_policy_plans", Help: "Policy changes under way by state, and of the last week those that were refused after somebody applied them; overdue and refused ones want a look.",
+		}, []string{"state"}),
+		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "healthix_breaker_open", Help: "1 for a participant whose mass-change breaker is open: somebody should restore or accept.",
+		}, []string{"participant"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "healthix_request_log_lost_total", Help: "Requests that are missing in the request log, by reason.",
 		}, []string{"reason"}),
+		expires: newExpiries(),
 	}
 	for _, reason := range []string{lostToQueue, lostToStore, lostToStrangers} {
 		m.lost.WithLabelValues(reason)
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.jobs, m.lost,
+	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.jobs, m.version, m.plans, m.breakers, m.lost, m.expires,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -55,6 +77,64 @@ func (m *Metrics) Leniency(name string) { m.leniencies.WithLabelValues(name).Inc
 
 // Jobs says how many jobs are in a state.
 func (m *Metrics) Jobs(state string, n int) { m.jobs.WithLabelValues(state).Set(float64(n)) }
+
+// Policy says which policy version is in force, and how its changes stand.
+func (m *Metrics) Policy(version int64, plans []storage.Plan, now time.Time) {
+	m.version.Set(float64(version))
+	for state, n := range countPlans(plans, now) {
+		m.plans.WithLabelValues(state).Set(float64(n))
+	}
+}
+
+// Breakers says whose breakers are open. The names of participants are few, and
+// operators chose them.
+func (m *Metrics) Breakers(open []storage.BreakerCase) {
+	tripped := map[string]bool{}
+	for _, c := range open {
+		tripped[c.Participant] = true
+		m.breakers.WithLabelValues(c.Participant).Set(1)
+	}
+	for id := range m.tripped {
+		if !tripped[id] {
+			m.breakers.DeleteLabelValues(id)
+		}
+	}
+	m.tripped = tripped
+}
+
+// overdueAfter is how late a scheduled change, or one that is being applied or
+// carried out, may be before somebody should look.
+const overdueAfter = 10 * time.Minute
+
+// countPlans counts policy changes as operators watch them.
+func countPlans(plans []storage.Plan, now time.Time) map[string]int {
+	const week = 7 * 24 * time.Hour
+	counts := map[string]int{"computing": 0, "ready": 0, "scheduled": 0, "applying": 0, "carrying": 0, "overdue": 0, "refused": 0}
+	for _, p := range plans {
+		since := p.Changed
+		switch {
+		case p.State == lifecycle.PlanRefused:
+			if p.AppliedBy != "" && now.Sub(p.Changed) < week {
+				counts["refused"]++
+			}
+			continue
+		case p.State == lifecycle.PlanApplied && p.Carried != nil:
+			continue
+		case p.State == lifecycle.PlanApplied:
+			counts["carrying"]++
+		default:
+			counts[p.State]++
+		}
+		if p.State == lifecycle.PlanScheduled && p.At != nil {
+			since = *p.At
+		}
+		held := p.HeldUntil != nil && p.HeldUntil.After(now) // somebody works on it
+		if p.State != lifecycle.PlanReady && !held && now.Sub(since) > overdueAfter {
+			counts["overdue"]++
+		}
+	}
+	return counts
+}
 
 // Handler serves the metrics in Prometheus' text format.
 func (m *Metrics) Handler() http.Handler {

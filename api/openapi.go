@@ -63,18 +63,32 @@ func (rt route) describe(schemas object) object {
 	case rt.serve != nil:
 		answer["content"] = object{rt.produces: object{}}
 	case rt.statusOf() != http.StatusNoContent:
-		answer["content"] = object{"application/json": object{"schema": schemaOf(rt.do.out, schemas)}}
+		content := object{"application/json": object{"schema": schemaOf(rt.do.out, schemas)}}
+		for _, media := range rt.also {
+			content[media] = object{"schema": object{"type": "string"}}
+		}
+		answer["content"] = content
 	}
-	described := object{
-		"summary":    rt.summary,
-		"parameters": rt.parameters(),
-		"responses": object{
-			strconv.Itoa(rt.statusOf()): answer,
-			"default":                   object{"$ref": "#/components/responses/problem"},
-		},
+	responses := object{
+		strconv.Itoa(rt.statusOf()): answer,
+		"default":                   object{"$ref": "#/components/responses/problem"},
 	}
-	if rt.do.in != nil && rt.do.in != reflect.TypeFor[none]() {
-		described["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": schemaOf(rt.do.in, schemas)}}}
+	if rt.later {
+		responses[strconv.Itoa(http.StatusAccepted)] = object{
+			"description": "Not done yet; look again at Location", "content": answer["content"],
+			"headers": object{"Location": object{"schema": object{"type": "string"}}},
+		}
+	}
+	if rt.form != nil { // RFC 6749 §5 says what is answered, and how it is refused
+		answer["content"] = object{rt.produces: object{"schema": schemaOf(reflect.TypeFor[grantView](), schemas)}}
+		responses["default"] = object{
+			"description": "Refused; the code says why (RFC 6749 §5.2)",
+			"content":     object{rt.produces: object{"schema": schemaOf(reflect.TypeFor[grantProblem](), schemas)}},
+		}
+	}
+	described := object{"summary": rt.summary, "parameters": rt.parameters(), "responses": responses}
+	if content := rt.body(schemas); content != nil {
+		described["requestBody"] = object{"required": true, "content": content}
 	}
 	if !rt.public {
 		// The scheme is plain bearer: its scopes are named for the reader.
@@ -82,6 +96,30 @@ func (rt route) describe(schemas object) object {
 		described["description"] = "Scope: " + strings.Join(rt.scopes, " or ")
 	}
 	return described
+}
+
+// body describes what an operation takes, nil for nothing.
+func (rt route) body(schemas object) object {
+	content := object{}
+	for _, media := range rt.do.takes {
+		content[media] = object{"schema": object{"type": "string"}}
+		if media == "application/json" {
+			content[media] = object{"schema": object{"type": "object"}}
+		}
+	}
+	switch {
+	case rt.form != nil:
+		properties := object{}
+		for _, name := range rt.form {
+			properties[name] = object{"type": "string"}
+		}
+		return object{formType: object{"schema": object{"type": "object", "properties": properties, "required": rt.form[:1]}}}
+	case len(content) > 0:
+		return content
+	case rt.do.in == nil || rt.do.in == reflect.TypeFor[none]():
+		return nil
+	}
+	return object{"application/json": object{"schema": schemaOf(rt.do.in, schemas)}}
 }
 
 var pathValue = regexp.MustCompile(`\{(\w+)\}`)

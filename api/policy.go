@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,44 +12,12 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// waitingTitle is a title that no row of the policy answers.
-type waitingTitle struct {
-	Key          string              `json:"key"`
-	Title        string              `json:"title"`
-	People       int                 `json:"people"`
-	Participants int                 `json:"participants"`
-	Since        time.Time           `json:"since"`
-	Suggestions  []policy.Suggestion `json:"suggestions"`
-}
-
-func (s *server) listUnmapped(ctx context.Context, c *call, _ none) (page[waitingTitle], error) {
-	var empty page[waitingTitle]
-	participant, err := c.within(c.query.Get("participant"))
-	if err != nil {
-		return empty, err
-	}
-	waiting, err := s.read.ListWaitingTitles(ctx, participant)
-	if err != nil {
-		return empty, err
-	}
-	inForce, err := s.Service.Policy(ctx)
-	if err != nil {
-		return empty, err
-	}
-	const best = 3
-	return whole(as(waiting, func(t storage.WaitingTitle) waitingTitle {
-		return waitingTitle{
-			Key: t.Key, Title: t.Title, People: t.People, Participants: t.Participants, Since: t.Since,
-			Suggestions: append([]policy.Suggestion{}, inForce.Suggest(t.Title, "", best)...),
-		}
-	})), nil
-}
-
-// policyView is the policy in force: in short as JSON, or the document itself
-// when YAML was asked for.
+// policyView is the policy in force, or a participant's overlay: in short as
+// JSON, or the document itself when YAML was asked for.
 type policyView struct {
 	PolicyVersionView
-	Roles []roleView `json:"roles"`
+	PolicyVersion int64      `json:"policyVersion"` // in force; its number counts overlays too
+	Roles         []roleView `json:"roles"`
 
 	document []byte
 }
@@ -69,36 +37,59 @@ type moduleView struct {
 
 // PolicyVersionView is a policy version on record, without its document.
 type PolicyVersionView struct {
-	Version int64     `json:"version"`
-	Digest  string    `json:"digest"`
-	Applied time.Time `json:"applied"`
-	Actor   string    `json:"actor"`
+	Version     int64     `json:"version"`
+	Participant *string   `json:"participant"` // whose overlay it is, null for the policy of all
+	Digest      string    `json:"digest"`
+	Applied     time.Time `json:"applied"`
+	Actor       string    `json:"actor"`
+	Plan        *string   `json:"plan"` // that was applied, null for the first
 }
 
 // ShowPolicyVersion shows a policy version.
 func ShowPolicyVersion(p storage.PolicyVersion) PolicyVersionView {
-	return PolicyVersionView{Version: p.Version, Digest: p.Digest, Applied: p.Applied, Actor: p.Actor}
+	return PolicyVersionView{
+		Version: p.Version, Participant: optional(p.Participant), Digest: p.Digest, Applied: p.Applied, Actor: p.Actor, Plan: optional(p.Plan),
+	}
 }
 
 func (v policyView) render() (string, []byte) {
 	if v.document == nil {
 		return "", nil
 	}
-	return "application/yaml", v.document
+	return yamlType, v.document
 }
 
+// getPolicy answers the policy of all, which everybody may read, or the overlay
+// of one participant.
 func (s *server) getPolicy(ctx context.Context, c *call, _ none) (policyView, error) {
-	kept, err := s.read.CurrentPolicy(ctx)
+	state, err := s.read.PolicyState(ctx)
 	if err != nil {
 		return policyView{}, err
 	}
+	rows, err := s.read.ListPoliciesInForce(ctx, state.Version)
+	if err != nil {
+		return policyView{}, err
+	}
+	participant := c.query.Get("participant")
+	if participant != "" {
+		if participant, err = c.within(participant); err != nil {
+			return policyView{}, err
+		}
+		if _, err := s.read.GetParticipant(ctx, participant); err != nil {
+			return policyView{}, err
+		}
+	}
+	i := slices.IndexFunc(rows, func(v storage.PolicyVersion) bool { return v.Participant == participant })
+	if i < 0 {
+		return policyView{}, lifecycle.Faultf(lifecycle.KindNotFound, "participant", "this participant has no overlay; the policy of all holds there")
+	}
 	c.header.Set("Vary", "Accept")
-	v := policyView{PolicyVersionView: ShowPolicyVersion(kept)}
-	if wantsYAML(c.r.Header) {
-		v.document = kept.Document
+	v := policyView{PolicyVersionView: ShowPolicyVersion(rows[i]), PolicyVersion: state.Version}
+	if wants(c.r.Header, "yaml") {
+		v.document = rows[i].Document
 		return v, nil
 	}
-	inForce, err := policy.Parse(kept.Document)
+	inForce, err := s.Service.PolicyAt(ctx, participant)
 	if err != nil {
 		return policyView{}, err
 	}
@@ -112,12 +103,23 @@ func (s *server) getPolicy(ctx context.Context, c *call, _ none) (policyView, er
 	return v, nil
 }
 
-func wantsYAML(h http.Header) bool {
-	return strings.Contains(strings.ToLower(strings.Join(h.Values("Accept"), ",")), "yaml")
+const (
+	yamlType = "application/yaml"
+	csvType  = "text/csv; charset=utf-8"
+)
+
+// wants says whether an Accept header asks for a kind of document.
+func wants(h http.Header, kind string) bool {
+	return strings.Contains(strings.ToLower(strings.Join(h.Values("Accept"), ",")), kind)
 }
 
-func (s *server) listPolicies(ctx context.Context, _ *call, _ none) (page[PolicyVersionView], error) {
+// listPolicies shows every version to who sees every participant; the others see
+// no other participant's overlay.
+func (s *server) listPolicies(ctx context.Context, c *call, _ none) (page[PolicyVersionView], error) {
 	kept, err := s.read.ListPolicies(ctx)
+	if own := c.who.Participant; own != "" {
+		kept = slices.DeleteFunc(kept, func(v storage.PolicyVersion) bool { return v.Participant != "" && v.Participant != own })
+	}
 	return whole(as(kept, ShowPolicyVersion)), err
 }
 
@@ -125,10 +127,13 @@ type titleQuestion struct {
 	Title       string `json:"title"`
 	Department  string `json:"department,omitempty"`
 	Participant string `json:"participant,omitempty"`
+	UserType    string `json:"userType,omitempty"`
+	NPI         string `json:"npi,omitempty"`
+	JobCode     string `json:"jobCode,omitempty"`
 }
 
 func (s *server) explain(ctx context.Context, c *call, in titleQuestion) (policy.Explanation, error) {
-	facts := policy.Facts{Title: in.Title, Department: in.Department, Active: true}
+	facts := policy.Facts{Title: in.Title, Department: in.Department, UserType: in.UserType, NPI: in.NPI, JobCode: in.JobCode, Active: true}
 	participant, err := c.within(in.Participant)
 	if err != nil {
 		return policy.Explanation{}, err
@@ -141,46 +146,5 @@ func (s *server) explain(ctx context.Context, c *call, in titleQuestion) (policy
 		}
 		facts.Participant = p.State()
 	}
-	return s.Service.Explain(ctx, facts)
-}
-
-var jobStates = []string{"available", "running", "retryable", "completed", "discarded", "cancelled", "scheduled"}
-
-// JobView is a promised job as it stands.
-type JobView struct {
-	ID       int64     `json:"id"`
-	Kind     string    `json:"kind"`
-	Key      string    `json:"key"`
-	Subject  string    `json:"subject"`
-	State    string    `json:"state"`
-	Attempt  int       `json:"attempt"`
-	Errors   []string  `json:"errors"`
-	Created  time.Time `json:"created"`
-	Schedule time.Time `json:"schedule"`
-}
-
-// ShowJob shows a job.
-func ShowJob(j storage.Job) JobView {
-	j.Errors = append([]string{}, j.Errors...)
-	return JobView(j)
-}
-
-func (s *server) listJobs(ctx context.Context, c *call, _ none) (page[JobView], error) {
-	if err := oneOf("state", c.query.Get("state"), jobStates); err != nil {
-		return page[JobView]{}, err
-	}
-	limit, err := c.limit()
-	if err != nil {
-		return page[JobView]{}, err
-	}
-	jobs, err := s.read.ListJobs(ctx, c.query.Get("state"), limit)
-	return whole(as(jobs, ShowJob)), err
-}
-
-func (s *server) retryJob(ctx context.Context, c *call, _ none) (none, error) {
-	id, err := strconv.ParseInt(c.id(), 10, 64)
-	if err != nil {
-		return none{}, lifecycle.Faultf(lifecycle.KindNotFound, "", "not found")
-	}
-	return none{}, s.Store.RetryJob(ctx, id)
+	return s.Service.Explain(ctx, participant, facts)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/policy"
 )
 
 // Kinds of fault that only the front door meets.
@@ -53,6 +54,8 @@ type problem struct {
 	Instance  string `json:"instance,omitempty"`
 	RequestID string `json:"requestId"`
 	Attribute string `json:"attribute,omitempty"`
+
+	Problems []policy.Problem `json:"problems,omitempty"` // of a policy document, each with its place
 }
 
 const problemType = "application/problem+json"
@@ -62,6 +65,14 @@ func asFault(err error) *lifecycle.Fault {
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) {
 		return &lifecycle.Fault{Kind: kindUnauthenticated, Message: refusal.Reason, Err: err}
+	}
+	var grant *auth.GrantRefusal
+	if errors.As(err, &grant) {
+		kind := lifecycle.KindInvalid
+		if grant.Code == auth.InvalidClient {
+			kind = kindUnauthenticated
+		}
+		return &lifecycle.Fault{Kind: kind, Message: grant.Reason, Err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the request took too long, and may have been carried out all the same; look before you repeat it", Err: err}
@@ -91,7 +102,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	header := w.Header()
 	switch kind.status {
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", challenge(err))
+		header.Set("WWW-Authenticate", challenge(r, err))
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "2")
 	}
@@ -99,9 +110,13 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.SCIMError(w, r, kind.status, "", detail)
 		return
 	}
+	if r.URL.Path == tokenPath {
+		refuseGrant(w, r, kind.status, err, detail)
+		return
+	}
 	body, err := json.Marshal(problem{
 		Type: "urn:healthix:problem:" + kind.name, Title: kind.title, Status: kind.status, Detail: detail,
-		Instance: r.URL.Path, RequestID: t.id, Attribute: fault.Attribute,
+		Instance: r.URL.Path, RequestID: t.id, Attribute: fault.Attribute, Problems: fault.Problems,
 	})
 	if err != nil { // strings and a number always encode
 		panic(err)
@@ -109,8 +124,12 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	write(w, r, kind.status, problemType, body)
 }
 
-// challenge is RFC 6750 §3's: no error code when nothing was presented.
-func challenge(err error) string {
+// challenge is RFC 6750 §3's: no error code when nothing was presented. A client
+// at the token endpoint has no token yet (RFC 6749 §5.2).
+func challenge(r *http.Request, err error) string {
+	if r.URL.Path == tokenPath {
+		return `Basic realm="healthix-scim", charset="UTF-8"`
+	}
 	var refusal *auth.Refusal
 	if !errors.As(err, &refusal) || refusal.Absent {
 		return `Bearer realm="healthix-scim"`

@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/healthix/healthix-scim/api/auth"
@@ -27,12 +29,18 @@ type route struct {
 	public  bool
 	query   []string // the parameters it takes, no others
 	status  int      // of a good answer; 0 means 200, or 204 when it answers none
-	staff   bool     // reads people: recorded before it is answered
+	later   bool     // it may answer 202 with a Location, and go on meanwhile
+	staff   bool     // shows people: recorded before it is answered
+	also    []string // media types that it answers beside JSON, when asked for one
 
 	do       operation        // a typed handler, or
 	serve    http.HandlerFunc // one that writes its own answer,
-	produces string           // of this media type
+	produces string           // of this media type,
+	form     []string         // and takes these parameters of a form
 }
+
+// formType is the media type of a form.
+const formType = "application/x-www-form-urlencoded"
 
 // none is the body that a request or an answer does not have.
 type none struct{}
@@ -41,6 +49,7 @@ type none struct{}
 // encode the answer and describe both in /openapi.json.
 type operation struct {
 	in, out reflect.Type
+	takes   []string // media types of a body that is read as it is; nil for JSON
 	run     func(ctx context.Context, c *call, body []byte) (any, error)
 }
 
@@ -54,13 +63,25 @@ func typed[In, Out any](run func(context.Context, *call, In) (Out, error)) opera
 	}}
 }
 
+// document is a body that is read as it is.
+type document []byte
+
+// asSent makes an operation of a handler that takes a document in one of some
+// media types.
+func asSent[Out any](run func(context.Context, *call, document) (Out, error), takes ...string) operation {
+	return operation{in: reflect.TypeFor[document](), out: reflect.TypeFor[Out](), takes: takes, run: func(ctx context.Context, c *call, body []byte) (any, error) {
+		return run(ctx, c, body)
+	}}
+}
+
 // call is one request to a typed handler.
 type call struct {
-	r       *http.Request
-	who     auth.Principal
-	query   url.Values
-	header  http.Header // of the answer
-	created string      // path of what was made, for the Location header
+	r        *http.Request
+	who      auth.Principal
+	query    url.Values
+	header   http.Header // of the answer
+	location string      // path of what was made, for the Location header
+	goesOn   bool        // what was asked for is not done yet: 202
 }
 
 func (c *call) id() string { return c.r.PathValue("id") }
@@ -128,6 +149,12 @@ type rendered interface {
 	render() (contentType string, body []byte)
 }
 
+// streamed is an answer that may be too long to hold: it writes itself. After
+// the first byte only the connection can say that it broke.
+type streamed interface {
+	stream() (contentType string, write func(ctx context.Context, w io.Writer) error)
+}
+
 // handler is the one way from request to answer: who asks, what they ask, do
 // it, record the reading, answer.
 func (s *server) handler(rt route) http.HandlerFunc {
@@ -140,16 +167,26 @@ func (s *server) handler(rt route) http.HandlerFunc {
 			s.refuse(w, r, err)
 			return
 		}
-		if c.created != "" {
-			w.Header().Set("Location", s.BaseURL+c.created)
+		if c.location != "" {
+			w.Header().Set("Location", s.BaseURL+c.location)
 		}
-		if rt.statusOf() == http.StatusNoContent {
-			w.WriteHeader(http.StatusNoContent)
+		status := rt.statusOf()
+		if c.goesOn {
+			status = http.StatusAccepted
+		}
+		if status == http.StatusNoContent {
+			w.WriteHeader(status)
 			return
+		}
+		if long, ok := answer.(streamed); ok {
+			if contentType, body := long.stream(); contentType != "" {
+				s.stream(w, r, contentType, body)
+				return
+			}
 		}
 		if other, ok := answer.(rendered); ok {
 			if contentType, body := other.render(); contentType != "" {
-				write(w, r, rt.statusOf(), contentType, body)
+				write(w, r, status, contentType, body)
 				return
 			}
 		}
@@ -158,8 +195,39 @@ func (s *server) handler(rt route) http.HandlerFunc {
 			s.refuse(w, r, fmt.Errorf("encode answer of %s: %w", rt.path, err))
 			return
 		}
-		write(w, r, rt.statusOf(), "application/json", append(body, '\n'))
+		write(w, r, status, "application/json", append(body, '\n'))
 	}
+}
+
+// stream writes a long answer. A reader that keeps reading is given time; one
+// that stops is not waited for.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, contentType string, body func(context.Context, io.Writer) error) {
+	w.Header().Set("Content-Type", contentType)
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	// A million lines take longer than a request may work. Who left is noticed by
+	// the next write.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), streamTime)
+	defer cancel()
+	if err := body(ctx, &patientWriter{w: w, control: http.NewResponseController(w)}); err != nil {
+		s.refuse(w, r, fmt.Errorf("write answer: %w", err))
+	}
+}
+
+// patientWriter counts the time to write from the last piece that was taken, by
+// the clock that the connection goes by.
+type patientWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patientWriter) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, fmt.Errorf("prolong the answer: %w", err)
+	}
+	return p.w.Write(b)
 }
 
 func (rt route) statusOf() int {
@@ -182,14 +250,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, 
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := readBody(w, r, maxResource)
+	body, err := s.bodyOf(w, r, rt.do)
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(body) > 0 {
-		if err := checkMedia(r.Header); err != nil {
-			return nil, nil, err
-		}
 	}
 	c := &call{r: r, who: who, query: query, header: w.Header()}
 	answer, err := rt.do.run(r.Context(), c, body)
@@ -199,6 +262,21 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, 
 		}
 	}
 	return answer, c, err
+}
+
+// bodyOf reads what an operation takes, within its limits.
+func (s *server) bodyOf(w http.ResponseWriter, r *http.Request, do operation) ([]byte, error) {
+	if do.takes != nil {
+		if err := checkMedia(r.Header, do.takes...); err != nil {
+			return nil, err
+		}
+		return readWhole(w, r, maxDocument)
+	}
+	body, err := readBody(w, r, maxResource)
+	if err == nil && len(body) > 0 {
+		err = checkMedia(r.Header, "application/json", "application/merge-patch+json")
+	}
+	return body, err
 }
 
 // recordRead keeps that staff read about people. A read that cannot be

@@ -40,12 +40,18 @@ func (s *server) table() []route {
 		{method: post, path: root + "/participants/{id}/suspend", summary: "Close access for everybody there", scopes: operators, do: typed(s.suspendParticipant)},
 		{method: post, path: root + "/participants/{id}/resume", summary: "End a suspension", scopes: operators, do: typed(s.resumeParticipant)},
 		{method: post, path: root + "/participants/{id}/live", summary: "Go from observing to live", scopes: operators, do: typed(s.goLive)},
+		{method: post, path: root + "/participants/{id}/restore", summary: "Give back what the open case of its breaker stages; nothing is needed in the body", scopes: operators, staff: true, later: true, do: perhaps(s.restore)},
+		{method: post, path: root + "/participants/{id}/accept", summary: "Close the open case of its breaker: what was lost was meant to be", scopes: operators, do: typed(s.acceptLosses)},
 		{method: get, path: root + "/participants/{id}/requests", summary: "What its identity provider sent and what we answered, masked, newest first; - for requests without a token of ours", scopes: readers, staff: true,
 			query: []string{"from", "to", "status", "user", "cursor", "limit"}, do: typed(s.listRequests)},
 
 		{method: get, path: root + "/tokens", summary: "List tokens", scopes: managers, query: []string{"participant"}, do: typed(s.listTokens)},
 		{method: post, path: root + "/tokens", summary: "Issue a token; its text is answered once", scopes: managers, status: 201, do: typed(s.issueToken)},
 		{method: del, path: root + "/tokens/{id}", summary: "Revoke a token", scopes: managers, do: typed(s.revokeToken)},
+
+		{method: get, path: root + "/clients", summary: "List OAuth clients", scopes: managers, query: []string{"participant"}, do: typed(s.listClients)},
+		{method: post, path: root + "/clients", summary: "Register an OAuth client for SCIM; its secret, if it gets one, is answered once", scopes: managers, status: 201, do: typed(s.issueClient)},
+		{method: del, path: root + "/clients/{id}", summary: "Revoke an OAuth client and the tokens it fetched", scopes: managers, do: typed(s.revokeClient)},
 
 		{method: get, path: root + "/users", summary: "List users", scopes: readers, staff: true,
 			query: []string{"participant", "q", "status", "role", "gate", "cursor", "limit"}, do: typed(s.listUsers)},
@@ -63,10 +69,27 @@ func (s *server) table() []route {
 		{method: post, path: root + "/users/{id}/activation", summary: "Send a new activation link; the old one is void", scopes: managers, do: typed(s.resendActivation)},
 		{method: put, path: root + "/users/{id}/clinical-alerts", summary: "Ask for clinical alerts", scopes: managers, do: typed(s.setClinicalAlerts)},
 
-		{method: get, path: root + "/titles/unmapped", summary: "Titles that no rule answers", scopes: readers, query: []string{"participant"}, do: typed(s.listUnmapped)},
-		{method: get, path: root + "/policy", summary: "The policy in force; the document itself with Accept: application/yaml", scopes: readers, do: typed(s.getPolicy)},
+		{method: get, path: root + "/titles/unmapped", summary: "Titles that wait for a person, those with most people first, with what may be meant", scopes: readers,
+			query: []string{"participant", "cursor"}, do: typed(s.listUnmapped)},
+		{method: post, path: root + "/titles/unmapped/{key}/draft", summary: "Plan that a waiting title is read as one of the table", scopes: operators, staff: true, later: true, do: typed(s.draftTitle)},
+
+		{method: get, path: root + "/policy", summary: "The policy in force, or a participant's overlay; the document itself with Accept: application/yaml", scopes: readers,
+			query: []string{"participant"}, also: []string{yamlType}, do: typed(s.getPolicy)},
 		{method: get, path: root + "/policy/versions", summary: "List policy versions", scopes: staff, do: typed(s.listPolicies)},
 		{method: post, path: root + "/policy/explain", summary: "Which role a title leads to, and why", scopes: readers, do: typed(s.explain)},
+		{method: post, path: root + "/policy/plan", summary: "What a policy document would do, person by person", scopes: operators, staff: true, later: true,
+			query: []string{"participant"}, do: asSent(s.planPolicy, yamlType, "application/x-yaml", "text/yaml", "application/json")},
+		{method: get, path: root + "/policy/plans", summary: "List plans, newest first, without their people", scopes: staff, query: []string{"limit"}, do: typed(s.listPlans)},
+		{method: get, path: root + "/policy/plans/{id}", summary: "A plan with a page of its people, everybody with format=csv, or its document with Accept: application/yaml", scopes: staff, staff: true,
+			query: []string{"class", "participant", "format", "cursor", "limit"}, also: []string{"text/csv", yamlType}, do: typed(s.getPlan)},
+		{method: post, path: root + "/policy/plans/{id}/confirm", summary: "A second operator's word on a plan", scopes: operators, staff: true, do: typed(s.confirmPlan)},
+		{method: post, path: root + "/policy/apply", summary: "Put a plan in force, now or at a time", scopes: operators, staff: true, later: true, do: typed(s.applyPlan)},
+		{method: post, path: root + "/policy/rollback", summary: "Plan a new version equal to an old one", scopes: operators, staff: true, later: true, do: typed(s.rollBack)},
+
+		{method: get, path: root + "/learners", summary: "Users as the LMS knows them, by state", scopes: staff, staff: true,
+			query: []string{"participant", "state", "cursor", "limit"}, do: typed(s.listLearners)},
+		{method: post, path: root + "/learners/retry", summary: "Tell the LMS again of everybody whom it refused", scopes: operators, do: typed(s.retryLearners)},
+		{method: post, path: root + "/users/{id}/enrolment", summary: "Tell the LMS again of a user", scopes: operators, do: typed(s.enrolAnew)},
 
 		{method: get, path: root + "/jobs", summary: "List jobs", scopes: operators, query: []string{"state", "limit"}, do: typed(s.listJobs)},
 		{method: post, path: root + "/jobs/{id}/retry", summary: "Do a job again now", scopes: operators, do: typed(s.retryJob)},
@@ -81,10 +104,15 @@ func (s *server) table() []route {
 		{path: scimRoot, summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
 		{path: scimRoot + "/*", summary: "SCIM 2.0", scopes: machines, serve: s.serveSCIM},
 
-		{method: get, path: "/.well-known/jwks.json", summary: "Keys that tokens are signed with", public: true, produces: "application/jwk-set+json", serve: s.serveKeys},
+		{method: post, path: tokenPath, summary: "Fetch a short-lived token (RFC 6749 §4.4); the client proves itself by secret (Basic or form) or by assertion (RFC 7523)", public: true, produces: "application/json", form: grantForm, serve: s.serveToken},
+		{method: get, path: metadataPath, summary: "Authorization server metadata (RFC 8414)", public: true, produces: "application/json", serve: s.serveMetadata},
+		{method: get, path: keysPath, summary: "Keys that tokens are signed with", public: true, produces: "application/jwk-set+json", serve: s.serveKeys},
 		{method: get, path: "/openapi.json", summary: "This description", public: true, produces: "application/json", serve: s.serveOpenAPI},
 		{method: get, path: "/livez", summary: "Is the process alive", public: true, produces: "text/plain", serve: s.serveAlive},
 		{method: get, path: "/readyz", summary: "Do database and schema answer", public: true, produces: "text/plain", serve: s.serveReady},
+	}
+	if len(s.HookSecrets) > 0 {
+		routes = append(routes, route{method: post, path: hookPath, summary: "Webhook of the LMS; a hint, which counts for nothing by itself", public: true, status: 202, produces: "text/plain", serve: s.serveHook})
 	}
 	if !s.HideMetrics {
 		routes = append(routes, route{method: get, path: "/metrics", summary: "Prometheus metrics", public: true, produces: "text/plain", serve: s.Metrics.Handler().ServeHTTP})

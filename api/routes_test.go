@@ -3,17 +3,19 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 )
 
 // openDoors are the only paths that answer without a token.
 var openDoors = map[string]bool{
-	"/.well-known/jwks.json": true, "/openapi.json": true, "/livez": true, "/readyz": true, "/metrics": true, standInPath: true,
+	tokenPath: true, metadataPath: true,
+	keysPath: true, hookPath: true, "/openapi.json": true, "/livez": true, "/readyz": true, "/metrics": true, standInPath: true,
 }
 
 func everyRoute() *server {
-	s := &server{Options: Options{Metrics: NewMetrics(), PortalStandIn: true}}
+	s := &server{Options: Options{Metrics: NewMetrics(), PortalStandIn: true, HookSecrets: []string{"any"}}}
 	s.routes = s.table()
 	return s
 }
@@ -36,6 +38,8 @@ func TestEveryRouteNamesItsScopes(t *testing.T) {
 			t.Errorf("%s %s has no summary", rt.method, rt.path)
 		case strings.HasPrefix(rt.path, root+"/users") && rt.method == http.MethodGet && !rt.staff:
 			t.Errorf("%s %s reads people and is not recorded", rt.method, rt.path)
+		case rt.do.out == reflect.TypeFor[planAnswer]() && !rt.staff:
+			t.Errorf("%s %s shows people and is not recorded", rt.method, rt.path)
 		}
 	}
 	for _, mounted := range s.router().Routes() {

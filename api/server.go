@@ -15,6 +15,7 @@ const (
 	writeTimeout      = 90 * time.Second // from the end of the header
 	idleTimeout       = 120 * time.Second
 	requestDeadline   = 30 * time.Second // of the work; the answer may take longer to send
+	streamTime        = 10 * time.Minute // of an answer that is written as it is read
 )
 
 // NewServer makes the HTTP server with its limits set.
