@@ -40,7 +40,8 @@ func parseAge(text string) (age, error) {
 // before is the instant from which on something is kept.
 func (a age) before(now time.Time) time.Time { return now.AddDate(-a.years, 0, -a.days) }
 
-// forget deletes from the request log what is older than keep, day by day.
+// forget deletes from the request log what is older than keep, and ends and
+// forgets old plans, day by day.
 func (s *server) forget(ctx context.Context, keep age) {
 	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
@@ -49,6 +50,9 @@ func (s *server) forget(ctx context.Context, keep age) {
 			s.log.Error("delete old requests", "error", err)
 		} else if n > 0 {
 			s.log.Info("old requests deleted", "requests", n)
+		}
+		if err := s.house.deeds.SweepPlans(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep of old plans", "error", err)
 		}
 		select {
 		case <-tick.C:

@@ -24,6 +24,9 @@ import (
 //	taken VARIABLE                     an address that somebody listens on
 //	certificate CERT KEY               a self-signed certificate for localhost
 //	json FILE PATH WANT                compare one value, as in "0.name"
+//	take VARIABLE FILE PATH            keep one value
+//
+// A body whose name ends in .yaml is sent as YAML.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -36,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"waitready": waitReady, "http": sendHTTP, "free": freeAddress, "taken": takenAddress,
 			"certificate": certificate, "json": compareJSON,
+			"take": takeJSON,
 		},
 	})
 }
@@ -73,6 +77,9 @@ func sendHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[3])))
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+		if strings.HasSuffix(args[4], ".yaml") {
+			req.Header.Set("Content-Type", "application/yaml")
+		}
 	}
 	answer, err := http.DefaultClient.Do(req)
 	ts.Check(err)
@@ -110,24 +117,36 @@ func compareJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: json FILE PATH WANT")
 	}
+	if got := fmt.Sprint(valueIn(ts, args[0], args[1])); (got == args[2]) == neg {
+		ts.Fatalf("%s is %q, want %q (not: %t)", args[1], got, args[2], neg)
+	}
+}
+
+func takeJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: take VARIABLE FILE PATH")
+	}
+	ts.Setenv(args[0], fmt.Sprint(valueIn(ts, args[1], args[2])))
+}
+
+// valueIn walks into a file of JSON.
+func valueIn(ts *testscript.TestScript, file, path string) any {
 	var value any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &value))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &value))
 	whole := value
-	for _, name := range strings.Split(args[1], ".") {
+	for _, name := range strings.Split(path, ".") {
 		switch v := value.(type) {
 		case map[string]any:
 			value = v[name]
 		case []any:
 			i, err := strconv.Atoi(name)
 			if err != nil || i >= len(v) {
-				ts.Fatalf("no %s in %v", args[1], whole)
+				ts.Fatalf("no %s in %v", path, whole)
 			}
 			value = v[i]
 		default:
-			ts.Fatalf("no %s in %v", args[1], whole)
+			ts.Fatalf("no %s in %v", path, whole)
 		}
 	}
-	if got := fmt.Sprint(value); (got == args[2]) == neg {
-		ts.Fatalf("%s is %q, want %q (not: %t)", args[1], got, args[2], neg)
-	}
+	return value
 }
