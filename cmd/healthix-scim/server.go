@@ -185,19 +185,25 @@ func (s *server) background(ctx context.Context, checker *auth.Checker, keep age
 	s.run("request log", func() error { return s.requests.Run(ctx) })
 	s.run("sweep", func() error { s.sweep(ctx); return nil })
 	s.run("retention", func() error { s.forget(ctx, keep); return nil })
+	s.run("renewals", func() error { s.renewals(ctx); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
 }
 
 // do does a job, and says when it failed: somebody may wait for a mail.
 func (s *server) do(ctx context.Context, job storage.Job) error {
 	err := s.house.deeds.Do(ctx, job)
+	if inOtherHands(err) {
+		s.log.Info("another process works on this plan; looked at again later", "job", job.ID, "kind", job.Kind, "plan", job.Subject)
+		return err
+	}
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("a job failed and will be tried again or given up; see healthix-scim jobs list", "job", job.ID, "kind", job.Kind, "attempt", job.Attempt, "error", err)
 	}
 	return err
 }
 
-// gauge shows how many jobs are in the states that somebody should look at.
+// gauge shows how many jobs are in the states that somebody should look at, and
+// how the policy and its changes stand.
 func (s *server) gauge(ctx context.Context) {
 	const most = 1000
 	tick := time.NewTicker(gaugeEvery)
@@ -207,6 +213,13 @@ func (s *server) gauge(ctx context.Context) {
 			if jobs, err := s.house.store.ListJobs(ctx, state, most); err == nil {
 				s.metrics.Jobs(state, len(jobs))
 			}
+		}
+		state, err := s.house.store.PolicyState(ctx)
+		if plans, listed := s.house.store.ListPlans(ctx, most); err == nil && listed == nil {
+			s.metrics.Policy(state.Version, plans, s.house.deeds.Now())
+		}
+		if cases, err := s.house.store.ListOpenCases(ctx); err == nil {
+			s.metrics.Breakers(cases)
 		}
 		select {
 		case <-tick.C:
