@@ -13,6 +13,55 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// A release is what is decided most.
+func BenchmarkDecideReleased(b *testing.B) {
+	p := defaultPolicy(b)
+	f := readyFacts("Registered Nurse")
+	b.ReportAllocs()
+	for b.Loop() {
+		sink = p.Decide(f, noon)
+	}
+}
+
+// A gap says what would change it.
+func BenchmarkDecideGap(b *testing.B) {
+	p := wardPolicy(b)
+	f := wardFacts("Scribe")
+	b.ReportAllocs()
+	for b.Loop() {
+		sink = p.Decide(f, noon)
+	}
+}
+
+func BenchmarkLeadsAlike(b *testing.B) {
+	p := defaultPolicy(b)
+	next := amended(b, registrarsModules, "modules: [nys-policy]}")
+	for name, title := range map[string]string{
+		"table":   "Registered Nurse",
+		"reduced": "Sr. Pediatric Nurse Practitioner (PNP), Night Shift",
+		"unknown": "Regional Growth Evangelist",
+	} {
+		b.Run(name, func(b *testing.B) {
+			f := Facts{Participant: live, Active: true, Title: title, Department: "Ward 3"}
+			b.ReportAllocs()
+			for b.Loop() {
+				if !p.LeadsAlike(next, f) {
+					b.Fatal(title)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkExplain(b *testing.B) {
+	p := wardPolicy(b)
+	f := wardFacts("Scribe")
+	b.ReportAllocs()
+	for b.Loop() {
+		sink = p.Explain(f, noon)
+	}
+}
+
 func BenchmarkMatch(b *testing.B) {
 	p := defaultPolicy(b)
 	for name, title := range map[string]string{

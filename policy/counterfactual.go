@@ -29,7 +29,7 @@ func (p *Policy) counterfactuals(f *Facts, a *verdict, n int) []Counterfactual {
 	if a.Of == nil {
 		return nil
 	}
-	s := search{policy: p, facts: f, now: a, reached: map[*Row]int{}, limit: n}
+	s := search{policy: p, match: a.match, role: a.role, reached: map[*Row]int{}, limit: n}
 	guards := p.inQuestion(a)
 	for i, name := range attributes {
 		s.classes[i] = classesOf(Attribute(name), guards, f)
@@ -175,8 +175,8 @@ func classesOf(a Attribute, guards []Guard, f *Facts) []valueClass {
 // search tries changed facts, fewest changes first.
 type search struct {
 	policy  *Policy
-	facts   *Facts
-	now     *verdict
+	match   match
+	role    *Role // that the title leads to now
 	classes [4][]valueClass
 	reached map[*Row]int // the number of changes that a row takes
 	found   []Counterfactual
@@ -208,23 +208,19 @@ func (s *search) try(f Facts, from, left, size int, changes []Guard) {
 }
 
 func (s *search) look(f *Facts, size int, changes []Guard) {
-	then := s.policy.lead(s.now.match, f)
-	if then.role == nil || sameRole(then.role, s.now.role) {
+	then := s.policy.lead(s.match, f)
+	if then.role == nil || sameRole(then.role, s.role) {
 		return
 	}
 	if first, again := s.reached[then.row]; again && first < size {
 		return
 	}
 	s.reached[then.row] = size
-	sentence := "would be " + then.role.Name
-	if s.policy.partly(then.role) {
-		sentence += " in part"
-	}
 	conditions := make([]string, len(changes))
 	for i, g := range changes {
 		conditions[i] = g.equation()
 	}
-	s.found = append(s.found, Counterfactual{Role: then.role.Name, If: changes, Sentence: sentence + " if " + list(conditions)})
+	s.found = append(s.found, Counterfactual{Role: then.role.Name, If: changes, Sentence: "would be " + s.policy.roleName(then.role) + " if " + list(conditions)})
 }
 
 // set puts a value in the place of a person's attribute.

@@ -9,10 +9,9 @@ import (
 // always come to the same decision.
 func (p *Policy) Decide(f Facts, now time.Time) Decision {
 	a := p.verdict(&f)
-	var buf [2048]byte
-	t := trace{text: buf[:0], names: make([]string, 0, 16), ends: make([]int, 0, 16)}
+	t := newTrace()
 	t.answer(p, &f, &a)
-	g := p.gates(&f, &a, now, &t)
+	g := p.gates(&f, &a, now, t)
 	role := a.role
 
 	d := Decision{
@@ -34,7 +33,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 		d.JobCodeTitle = a.code.title
 	}
 	if f.Active && !f.Deleted && role != nil && len(role.Permissions) > 0 {
-		p.grant(&d, &f, role, &g, now, &t)
+		p.grant(&d, &f, role, &g, now, t)
 	}
 	d.Role = p.wholeRole(d.Permissions, role, f.Prior.Role)
 	if role != nil && len(role.Permissions) > 0 && d.Role != role.Name {
@@ -45,7 +44,7 @@ func (p *Policy) Decide(f Facts, now time.Time) Decision {
 		d.WasReleased = true
 	}
 	t.step("status", string(d.Status))
-	d.Trace = t.steps()
+	d.Trace = t.done()
 	d.Reason, d.Staff = p.sentence(&f, &d, &a)
 	return d
 }

@@ -113,7 +113,7 @@ type GateState struct {
 
 // Step is one line of a decision's trace.
 type Step struct {
-	Step   string `json:"step"`   // normalize, synonym, row, guard, gate, transition, status
+	Step   string `json:"step"`   // normalize, synonym, guard, row, overlay, jobCode, gate, transition, status
 	Detail string `json:"detail"` // what was seen and what followed
 }
 
@@ -123,9 +123,9 @@ type Step struct {
 // state and the clock over it for every reader.
 type Decision struct {
 	Status            Status      `json:"status"`
-	Role              string      `json:"role,omitempty"` // role whose whole set is in force
-	Permissions       []string    `json:"permissions"`    // in force
-	TitleRole         string      `json:"titleRole,omitempty"`
+	Role              string      `json:"role,omitempty"`          // role whose whole set is in force
+	Permissions       []string    `json:"permissions"`             // in force
+	TitleRole         string      `json:"titleRole,omitempty"`     // that title and job code lead to; of several in part, the title's
 	RequestedRole     string      `json:"requestedRole,omitempty"` // TitleRole while it is not wholly in force
 	NormalTitle       string      `json:"normalTitle,omitempty"`
 	Rule              string      `json:"rule,omitempty"`         // deciding row, e.g. title:registered-nurse

@@ -29,12 +29,12 @@ type ExplainedTitle struct {
 // read.
 func (p *Policy) Explain(f Facts, _ time.Time) Explanation {
 	a := p.verdict(&f)
-	var t trace
+	t := newTrace()
 	t.answer(p, &f, &a)
 	e := Explanation{
 		Title:           ExplainedTitle{Raw: f.Title, Normal: a.Normal},
 		Permissions:     []string{},
-		Trace:           t.steps(),
+		Trace:           t.done(),
 		Counterfactuals: append([]Counterfactual{}, p.counterfactuals(&f, &a, 0)...),
 		Suggestions:     []Suggestion{},
 		PolicyVersion:   p.version,
@@ -67,13 +67,12 @@ func (p *Policy) roleReason(a *verdict) string {
 	if len(role.Permissions) == 0 {
 		return subject + " gives no access to patients' records."
 	}
-	reason := subject + " is " + role.Name
-	if p.partly(role) {
-		reason += " in part"
-	}
-	reason += ": " + list(role.Permissions)
+	reason := subject + " is " + p.roleName(role) + ": " + list(role.Permissions)
 	if modules := p.training(role); len(modules) > 0 {
 		reason += "; training " + list(modules) + " is required"
+	}
+	if p.asks(role, GateNPI) {
+		reason += "; a National Provider Identifier is required"
 	}
 	if p.asks(role, GateApproval) {
 		reason += "; Healthix must approve it"

@@ -34,7 +34,8 @@ func (p *Policy) gates(f *Facts, a *verdict, now time.Time, t *trace) gates {
 	email, confirmed := emailGate(f, now)
 	g.add(f, now, t, email)
 	if confirmed != nil {
-		t.evidence(confirmed)
+		t.say("; evidence ", confirmed.ID)
+		t.until(confirmed.ValidUntil)
 		g.email = confirmed.ValidUntil
 	}
 	t.end("gate")
@@ -64,7 +65,7 @@ func (p *Policy) gates(f *Facts, a *verdict, now time.Time, t *trace) gates {
 			newest, open, reason := approved(f.Approvals, role.Name, a.Normal, now)
 			g.add(f, now, t, GateState{Gate: GateApproval, Open: open, Reason: reason})
 			if open {
-				t.by(newest.ID)
+				t.say("; approval ", newest.ID)
 				t.until(newest.ValidUntil)
 				g.approval = newest.ValidUntil
 			}

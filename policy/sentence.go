@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // titleReason says in words that leave the house what a title leads to, and
@@ -86,25 +87,26 @@ func (p *Policy) sentence(f *Facts, d *Decision, a *verdict) (outward, staff str
 		return subject(f, a) + " gives no access to patients' records.", ""
 	case StatusReleased:
 		closed := slices.ContainsFunc(d.Gates, func(g GateState) bool { return !g.Open && g.Gate != GateParticipant })
-		is := subject(f, a) + " is " + d.TitleRole
+		is := subject(f, a) + " is " + p.roleName(a.role)
 		switch {
-		case d.Role == d.TitleRole && !closed:
+		case !closed && d.Role == d.TitleRole:
 			return is + "; released, all gates are open.", ""
 		case d.Role == d.TitleRole:
-			head = is + "; access is kept although: "
+			head = is + "; access is kept "
+			if d.ValidUntil != nil {
+				head += "until " + d.ValidUntil.UTC().Format(time.DateOnly) + " "
+			}
+			head += "although: "
 		case !closed: // the role is a part of the one whose name it has
-			return is + " in part: " + isAre(d.Permissions) + " in force; released, all gates are open.", ""
+			return is + ": " + isAre(d.Permissions) + " in force; released, all gates are open.", ""
 		case d.Role != "":
 			head = is + "; meanwhile " + d.Role + " is in force: "
 		default:
 			head = is + "; meanwhile only " + isAre(d.Permissions) + " in force: "
 		}
 	case StatusSuspended, StatusPending:
-		if d.TitleRole != "" {
-			head = subject(f, a) + " is " + d.TitleRole + ". "
-			if p.partly(a.role) {
-				head = subject(f, a) + " is " + d.TitleRole + " in part. "
-			}
+		if a.role != nil {
+			head = subject(f, a) + " is " + p.roleName(a.role) + ". "
 		}
 		if d.Status == StatusSuspended {
 			head += "Suspended: "
@@ -117,6 +119,14 @@ func (p *Policy) sentence(f *Facts, d *Decision, a *verdict) (outward, staff str
 		return head + outward, ""
 	}
 	return head + outward, head + staff
+}
+
+// roleName is a role as sentences name it.
+func (p *Policy) roleName(r *Role) string {
+	if p.partly(r) {
+		return r.Name + " in part"
+	}
+	return r.Name
 }
 
 // subject is the title as somebody will recognise it.
@@ -145,7 +155,7 @@ func closings(d *Decision, a *verdict) (outward, staff string) {
 		}
 		reason := g.Reason
 		unknown := a.Of == nil && a.Normal != ""
-		if g.Gate == GateTitle && (unknown || a.miss == missAmbiguous || a.miss == missJobCode) {
+		if g.Gate == GateTitle && (unknown || a.miss == missJobCode) {
 			reason += ", a person at Healthix will look at it"
 		}
 		out = append(out, reason)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -11,6 +12,28 @@ type trace struct {
 	text  []byte
 	names []string
 	ends  []int // of each step's text
+}
+
+var traces = sync.Pool{New: func() any { return new(trace) }}
+
+// newTrace begins a trace; done ends it.
+func newTrace() *trace {
+	t, _ := traces.Get().(*trace)
+	t.text, t.names, t.ends = t.text[:0], t.names[:0], t.ends[:0]
+	return t
+}
+
+// done answers the steps. The trace must not be written to any more.
+func (t *trace) done() []Step {
+	text := string(t.text)
+	out := make([]Step, len(t.names))
+	from := 0
+	for i, name := range t.names {
+		out[i] = Step{Step: name, Detail: text[from:t.ends[i]]}
+		from = t.ends[i]
+	}
+	traces.Put(t)
+	return out
 }
 
 // say adds to the step that is being written.
@@ -57,17 +80,6 @@ func (t *trace) step(step string, parts ...string) {
 	t.end(step)
 }
 
-func (t *trace) steps() []Step {
-	text := string(t.text)
-	out := make([]Step, len(t.names))
-	from := 0
-	for i, name := range t.names {
-		out[i] = Step{Step: name, Detail: text[from:t.ends[i]]}
-		from = t.ends[i]
-	}
-	return out
-}
-
 // answer writes how title and job code were read.
 func (t *trace) answer(p *Policy, f *Facts, a *verdict) {
 	t.quote(f.Title)
@@ -100,20 +112,19 @@ func (t *trace) chosen(p *Policy, of *occupation, c chosen, s *seen) {
 	for _, row := range of.rows {
 		t.guards(rowName(of, row), row.Guards, s)
 	}
-	switch {
-	case c.miss == missGap:
-		t.step("row", "none: no row of ", of.title, " answers")
-		return
-	case c.miss == missAmbiguous:
-		t.step("row", "none: several rows of ", of.title, " answer")
-		return
-	default:
-		t.say(of.title, ", role ", c.row.Role)
-		if len(of.rows) > 1 {
-			t.say(" (row ", c.row.ID, ")")
+	if c.row == nil {
+		if c.miss == missAmbiguous {
+			t.step("row", "none: several rows of ", of.title, " answer")
+		} else {
+			t.step("row", "none: no row of ", of.title, " answers")
 		}
-		t.end("row")
+		return
 	}
+	t.say(of.title, ", role ", c.row.Role)
+	if len(of.rows) > 1 {
+		t.say(" (row ", c.row.ID, ")")
+	}
+	t.end("row")
 	role := p.role(c.row.Role)
 	t.types(role, s)
 	t.guards("at this participant", p.overlay.further(c.row), s)
@@ -214,9 +225,8 @@ func (t *trace) jobCode(p *Policy, f *Facts, a *verdict) {
 	t.end("jobCode")
 	seen := seen{facts: f}
 	t.chosen(p, a.code, a.coded, &seen)
-	title := a.chosen.row
 	switch {
-	case title == nil || a.role == nil && a.miss != missJobCode:
+	case a.row == nil || a.role == nil && a.miss != missJobCode:
 		t.say("a job code alone gives nothing")
 	case a.coded.role == nil:
 		t.say("the job code's occupation gives this person no role, so neither holds")
@@ -237,30 +247,17 @@ func (t *trace) jobCode(p *Policy, f *Facts, a *verdict) {
 func (t *trace) training(modules []string, evidence []Evidence, now time.Time) {
 	separator := "; "
 	for _, module := range modules {
-		best := longest(evidence, GateTraining, module, now)
-		if best != nil {
-			t.say(separator, module)
-			t.evidence(best)
-		} else if last := lastEnded(evidence, module, now); last != nil {
-			t.say(separator, module)
-			t.by(last.ID)
-			t.say(" ended ")
-			t.text = last.ValidUntil.UTC().AppendFormat(t.text, time.RFC3339)
+		e := longest(evidence, GateTraining, module, now)
+		if e != nil {
+			t.say(separator, module, " by evidence ", e.ID)
+			t.until(e.ValidUntil)
+		} else if e = lastEnded(evidence, module, now); e != nil {
+			t.say(separator, module, " by evidence ", e.ID, " ended ")
+			t.text = e.ValidUntil.UTC().AppendFormat(t.text, time.RFC3339)
 		} else {
 			continue
 		}
 		separator = ", "
-	}
-}
-
-func (t *trace) evidence(e *Evidence) {
-	t.by(e.ID)
-	t.until(e.ValidUntil)
-}
-
-func (t *trace) by(id string) {
-	if id != "" {
-		t.say(" by ", id)
 	}
 }
 

@@ -75,7 +75,7 @@ func (p *Policy) carry(d *Decision, f *Facts, role *Role, g *gates, closed []Gat
 		t.say(", for which policy version ", strconv.FormatInt(p.version, 10), " asks anew: ")
 		t.list(added)
 	}
-	t.say(";")
+	t.say(",")
 	t.until(ends)
 	t.end("transition")
 	return ends

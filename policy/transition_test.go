@@ -127,6 +127,40 @@ func TestGraceIsNotForAChangeOfRole(t *testing.T) {
 	}
 }
 
+// What a change of role waits for is not asked for anew by the next version.
+func TestVersionsGoOnWithAChangeOfRole(t *testing.T) {
+	p := wardPolicy(t)
+	f := wardFacts("Front Clerk")
+	f.Evidence = trainedIn(day(100), "privacy")
+	f.Prior = p.Decide(f, day(-1))
+	f.Title = "Ward Nurse"
+	f.Prior = p.Decide(f, noon)
+	if !f.Prior.Transition || !slices.Equal(f.Prior.Permissions, []string{"search"}) {
+		t.Fatal(f.Prior.Reason)
+	}
+	d := p.WithVersion(2, day(1)).Decide(f, day(2))
+	if !d.Transition || !slices.Equal(d.Permissions, []string{"search"}) || !d.ValidUntil.Equal(day(100)) {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Two roles that hold the same are named in one order.
+func TestRoleInForceIsNamedInOneOrder(t *testing.T) {
+	document := "modules: {m: M}\nroles:\n  first: {permissions: [a, b, c]}\n  last: {permissions: [b, c, d], modules: [m]}\n"
+	for _, name := range []string{"k", "e", "z", "g", "f", "h"} {
+		document += "  " + name + ": {permissions: [b, c]}\n"
+	}
+	p := parsed(t, document+"titles: |\n  title,role\n  Beginner,first\n  Ender,last\n")
+	f := readyFacts("Beginner")
+	f.Prior = p.Decide(f, noon)
+	f.Title = "Ender"
+	for range 20 {
+		if d := p.Decide(f, day(1)); d.Role != "e" {
+			t.Fatalf("%q in force", d.Role)
+		}
+	}
+}
+
 // What applies until approval has modules too, and those that are new count.
 func TestGraceOfWhatAppliesUntilApproved(t *testing.T) {
 	old := wardPolicy(t)
