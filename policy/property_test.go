@@ -14,9 +14,11 @@ var somePeople = []string{"Registered Nurse", "Trauma Surgeon", "ED Physician", 
 
 var someModules = []string{"nys-policy", "hosted-registration", "clinical-access", "break-the-glass", "account-management"}
 
-func drawEvidence(t *rapid.T, now time.Time) []Evidence {
+func drawEvidence(t *rapid.T, now time.Time) []Evidence { return drawEvidenceOf(t, someModules, now) }
+
+func drawEvidenceOf(t *rapid.T, modules []string, now time.Time) []Evidence {
 	var out []Evidence
-	for _, m := range someModules {
+	for _, m := range modules {
 		if rapid.IntRange(0, 3).Draw(t, m) > 0 {
 			e := Evidence{ID: m, Gate: GateTraining, Module: m, CompletedAt: now.AddDate(0, 0, -rapid.IntRange(-1, 300).Draw(t, "ago"))}
 			if rapid.Bool().Draw(t, "ends") {
