@@ -48,6 +48,10 @@ type Store interface {
 	// TouchTokens records last uses, by jti; best effort, outside any deed.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 
+	// DeleteSpent forgets tokens of clients and ids of assertions that ended
+	// before an instant, at most limit of each, and answers how many.
+	DeleteSpent(ctx context.Context, before time.Time, limit int) (int, error)
+
 	// AppendRequests keeps rows of the request log, outside any deed. Rows that
 	// are kept already stay, so that a batch may be sent again.
 	AppendRequests(ctx context.Context, rows []RequestRow) error
@@ -64,6 +68,11 @@ type Store interface {
 
 	// Instance is the id fixed at the first migration: the tokens' issuer.
 	Instance(ctx context.Context) (string, error)
+
+	// Barrier waits until every deed that asked for the PolicyState before it was
+	// called has ended: what they saw is old, and what they kept can be read. Who
+	// asks later is not waited for. It must not be called inside of a Write.
+	Barrier(ctx context.Context) error
 
 	// Ready says whether database and schema answer.
 	Ready(ctx context.Context) error
@@ -104,8 +113,16 @@ type Reader interface {
 	// participant, and which of the two.
 	FindMembers(ctx context.Context, participant string, ids []string) (map[string]string, error)
 
+	// GetToken answers a token's record; one that a client fetched is revoked
+	// with its client.
 	GetToken(ctx context.Context, id string) (Token, error)
-	ListTokens(ctx context.Context, participant string) ([]Token, error)
+	ListTokens(ctx context.Context, participant string) ([]Token, error) // those issued by hand
+
+	GetClient(ctx context.Context, id string) (Client, error)
+	ListClients(ctx context.Context, participant string) ([]Client, error)
+	// ListCredentials answers those that are not revoked and end after an
+	// instant, by participant, the first to end first.
+	ListCredentials(ctx context.Context, after time.Time) ([]Credential, error)
 
 	ListEvidence(ctx context.Context, user string) ([]Evidence, error) // revoked ones too
 	ListApprovals(ctx context.Context, user string) ([]Approval, error)
@@ -114,13 +131,69 @@ type Reader interface {
 	GetActivation(ctx context.Context, id string) (Activation, error)
 	FindActivation(ctx context.Context, codeHash []byte) (Activation, bool, error)
 
-	// CurrentPolicy answers the version in force; ErrNotFound before the first.
+	// CurrentPolicy answers the newest document of the policy of all;
+	// ErrNotFound before the first.
 	CurrentPolicy(ctx context.Context) (PolicyVersion, error)
-	// CurrentPolicyVersion answers its number alone, 0 before the first.
-	CurrentPolicyVersion(ctx context.Context) (int64, error)
+	// PolicyState answers the number in force and the plan that is pending, in
+	// one statement: every deed asks.
+	PolicyState(ctx context.Context) (PolicyState, error)
 	GetPolicy(ctx context.Context, version int64) (PolicyVersion, error)
-	ListPolicies(ctx context.Context) ([]PolicyVersion, error) // without documents
+	// ListPoliciesInForce answers what a number names: the policy of all, then
+	// the overlays by participant.
+	ListPoliciesInForce(ctx context.Context, version int64) ([]PolicyVersion, error)
+	ListPolicies(ctx context.Context) ([]PolicyVersion, error) // without documents, oldest first
+
+	GetPlan(ctx context.Context, id string) (Plan, error)
+	// ListPlans answers plans without documents, newest first.
+	ListPlans(ctx context.Context, limit int) ([]Plan, error)
+	ListPlanPeople(ctx context.Context, q PlanQuery) ([]PlanPerson, error)
+	// ListEffects answers those of a plan in force who were not decided under
+	// its version yet: who loses first, then by user id. The zero Effect begins.
+	ListEffects(ctx context.Context, plan string, after Effect, limit int) ([]Effect, error)
+	ListTitled(ctx context.Context, q TitledQuery) ([]Titled, error)
+	// ListCases answers undeleted users with their dossiers, in order of id.
+	ListCases(ctx context.Context, users []string) ([]Case, error)
+	// CountUsers answers how many undeleted, active users there are, and how
+	// many of them are released as decided.
+	CountUsers(ctx context.Context, participant string) (active, released int, err error)
+
+	// ListWaitingTitles answers the titles of active users that wait for a
+	// person, those with most people first.
 	ListWaitingTitles(ctx context.Context, participant string) ([]WaitingTitle, error)
+	// ListTitlePeers answers the peers of waiting titles, by key.
+	ListTitlePeers(ctx context.Context, participant string, keys []string) (map[string]TitlePeers, error)
+
+	// CountLosses answers how many users have losses that no case stages: after
+	// an instant, and after an earlier one.
+	CountLosses(ctx context.Context, participant string, late, early time.Time) (recent, all int, err error)
+	// CountActiveSince answers how many users of a participant were active at
+	// any time after an instant. It stops counting at most.
+	CountActiveSince(ctx context.Context, participant string, since time.Time, most int) (int, error)
+	GetBreakerCase(ctx context.Context, id string) (BreakerCase, error)
+	// FindBreakerCase answers a participant's open case, or the one that was
+	// closed last.
+	FindBreakerCase(ctx context.Context, participant string, open bool) (BreakerCase, bool, error)
+	ListOpenCases(ctx context.Context) ([]BreakerCase, error) // oldest first
+	TallyCase(ctx context.Context, id string) (Tally, error)
+	// ListStaged answers the ids of users whom a case stages still, in order,
+	// after one ("" begins).
+	ListStaged(ctx context.Context, id, after string, limit int) ([]string, error)
+	// ListNotRestored answers whom a case lists, in order of id.
+	ListNotRestored(ctx context.Context, id string) ([]Listed, error)
+	// ListLosses answers a user's losses in a case, newest first.
+	ListLosses(ctx context.Context, id, user string) ([]Loss, error)
+
+	// FindLearner finds a user's, FindLMSLearner whose record of the LMS it is.
+	FindLearner(ctx context.Context, user string) (Learner, bool, error)
+	FindLMSLearner(ctx context.Context, lmsID string) (Learner, bool, error)
+	ListLearners(ctx context.Context, q LearnerQuery) ([]Learner, error)
+	// ListDueLearners answers those of whom the LMS is to be told by now, and
+	// ListAskedLearners those of whom it is to be asked, the longest due first.
+	ListDueLearners(ctx context.Context, now time.Time, limit int) ([]Learner, error)
+	ListAskedLearners(ctx context.Context, now time.Time, limit int) ([]Learner, error)
+	CountLearners(ctx context.Context) (byState map[string]int, err error)
+	// FindBookmark answers how far a walk came.
+	FindBookmark(ctx context.Context, name string) (time.Time, bool, error)
 
 	// ListExpired answers released users whose validUntil has passed and who
 	// were not decided again since, oldest first.
@@ -168,11 +241,82 @@ type Tx interface {
 	PutParticipant(ctx context.Context, p Participant) (audit.Digest, error)
 
 	PutToken(ctx context.Context, t Token) error // insert or update by id
+	// PutClient inserts a client, or keeps of one on record that it is revoked;
+	// what was revoked stays so.
+	PutClient(ctx context.Context, c Client) error
+	// TouchClient records that a client fetched a token; a later one stays.
+	TouchClient(ctx context.Context, id string, at time.Time) error
+	// SpendAssertion keeps that a client used an assertion, by the assertion's
+	// own id, until it would have ended anyway. fresh is false for one that was
+	// used before, on any node.
+	SpendAssertion(ctx context.Context, client, id string, expires time.Time) (fresh bool, err error)
+	// MarkWarned keeps that a warning is promised so many days before a
+	// credential ends. due is false when that one, or a later one, was before.
+	MarkWarned(ctx context.Context, c Credential, days int) (due bool, err error)
 	PutEvidence(ctx context.Context, e Evidence) error
 	PutApproval(ctx context.Context, a Approval) error
 	PutHold(ctx context.Context, h Hold) error
 	PutActivation(ctx context.Context, a Activation) error
 	PutPolicy(ctx context.Context, p PolicyVersion) error
+
+	// LockPlan is GetPlan that keeps others from changing the row.
+	LockPlan(ctx context.Context, id string) (Plan, error)
+	// PutPlan inserts row version 1 or updates Row-1, else ErrStale.
+	PutPlan(ctx context.Context, p Plan) error
+	// PutPlanPeople adds people to a plan; who is there already stays.
+	PutPlanPeople(ctx context.Context, plan string, people []PlanPerson) error
+	// DeletePlanPeople forgets at most limit people of a plan and answers how many.
+	DeletePlanPeople(ctx context.Context, plan string, limit int) (int, error)
+	// PendPolicy says that a plan is being applied; "" that none is. ErrStale
+	// when another one is.
+	PendPolicy(ctx context.Context, plan string) error
+	// PutEffects keeps what a pending plan does to users, the newest word counts.
+	PutEffects(ctx context.Context, plan string, effects []Effect) error
+	// AddEffects is the same for a walk over people, which may have looked at them
+	// before a deed did: a word that is there already stays.
+	AddEffects(ctx context.Context, plan string, effects []Effect) error
+	// DeleteEffects forgets at most limit effects of a plan, of one user when
+	// named, and answers how many.
+	DeleteEffects(ctx context.Context, plan, user string, limit int) (int, error)
+
+	// LockBreaker keeps others from counting or staging a participant's losses
+	// until this transaction ends. Whoever holds it waits for nobody else, so it
+	// is the last lock that is taken.
+	LockBreaker(ctx context.Context, participant string) error
+	PutLoss(ctx context.Context, l Loss) error
+	// StageLosses lets a case hold those of its participant's losses after
+	// Since that no other case holds.
+	StageLosses(ctx context.Context, c BreakerCase) error
+	// ResolveLosses says what became of a user whom a case staged; the
+	// pre-images go.
+	ResolveLosses(ctx context.Context, id, user, outcome, why string) error
+	// DeleteLosses forgets at most limit losses that nobody needs any more, and
+	// answers how many: those from before an instant that no case holds, and
+	// those of closed cases.
+	DeleteLosses(ctx context.Context, before time.Time, limit int) (int, error)
+	// PutBreakerCase inserts row version 1 or updates Row-1, else ErrStale.
+	PutBreakerCase(ctx context.Context, c BreakerCase) error
+
+	// LockLearner is FindLearner that keeps others from changing the row. Who
+	// locks the user too does that first.
+	LockLearner(ctx context.Context, user string) (Learner, bool, error)
+	// PutLearner inserts row version 1 or updates Row-1, else ErrStale.
+	PutLearner(ctx context.Context, l Learner) error
+	// AskLearner keeps that the LMS is to be asked about a record of its own, by
+	// then at the latest; about one that is nobody's here it keeps nothing.
+	// AnsweredLearner keeps that it was asked as it was to be, unless it is to be
+	// asked again since; again is when it is to be, nil for not.
+	AskLearner(ctx context.Context, lmsID string, at time.Time) error
+	AnsweredLearner(ctx context.Context, user string, asked time.Time, again *time.Time) error
+	// TouchLearners makes those due who were brought in line with an older policy
+	// version, at most limit, RetryLearners those who were refused; they answer
+	// how many.
+	TouchLearners(ctx context.Context, policy int64, at time.Time, limit int) (int, error)
+	RetryLearners(ctx context.Context, at time.Time) (int, error)
+	PutBookmark(ctx context.Context, name string, at time.Time) error
+	// TakeLease takes a lease or prolongs it; false while another holder has it.
+	TakeLease(ctx context.Context, name, holder string, until time.Time) (bool, error)
+	DropLease(ctx context.Context, name, holder string) error
 
 	// Append keeps an entry; no lock, no chain head to wait for.
 	Append(ctx context.Context, e audit.Entry) error

@@ -39,6 +39,7 @@ type Settings struct {
 	RateLimit        string   `json:"rateLimit,omitempty"`        // "200/1000"; "" means the server's
 	SharedExternalID bool     `json:"sharedExternalId,omitempty"` // externalId need not be unique
 	Contacts         []string `json:"contacts,omitempty"`         // e-mail addresses
+	Breaker          string   `json:"breaker,omitempty"`          // "" for the usual limits, off, or limits: 25/10/50/30
 }
 
 // Strict says whether the participant asked for the letter of the RFCs.
@@ -83,13 +84,18 @@ type User struct {
 	LastModified time.Time // moves only when the document changes
 	Deleted      *time.Time
 
-	// ParticipantState is joined at every read and never written with the user.
+	// ParticipantState and Narrowing are joined at every read and never written
+	// with the user.
 	ParticipantState policy.ParticipantState
+	Narrowing        *policy.Narrowing // what a newer policy version leaves; nil when it takes nothing
 }
 
 // Access is the decision as it holds at an instant, with the participant's
-// state laid over it. Every reader shows this, never Decision itself.
-func (u User) Access(now time.Time) policy.Decision { return u.Decision.At(now, u.ParticipantState) }
+// state and a policy change under way laid over it. Every reader shows this,
+// never Decision itself.
+func (u User) Access(now time.Time) policy.Decision {
+	return u.Decision.Within(u.Narrowing).At(now, u.ParticipantState)
+}
 
 // Group is a SCIM Group. Groups grant nothing.
 type Group struct {
@@ -141,8 +147,9 @@ type Token struct {
 	Issued      time.Time
 	IssuedBy    string
 	Expires     time.Time
-	Revoked     *time.Time
+	Revoked     *time.Time // by itself, or with its client
 	LastUsed    *time.Time
+	Client      string // the OAuth client that fetched it, "" when it was issued by hand
 }
 
 // Evidence is a dated fact about a user, with its source.
@@ -191,23 +198,125 @@ type Activation struct {
 	RedeemKey   string // SHA-256 hex of the Idempotency-Key it was redeemed with
 }
 
-// PolicyVersion is a policy document on record.
+// PolicyVersion is a policy document on record: the policy of all, or a
+// participant's overlay. A number names everything that was in force with it:
+// the newest document of all and the newest overlay of each, up to that number.
 type PolicyVersion struct {
-	Version  int64 // from 1, gapless
-	Digest   string
-	Document []byte
-	Applied  time.Time
-	Actor    string
+	Version     int64  // from 1, gapless
+	Participant string // whose overlay it is, "" for the policy of all
+	Digest      string
+	Document    []byte
+	Applied     time.Time
+	Actor       string
+	Plan        string // that was applied, "" for the first
 }
 
-// WaitingTitle is a title that no row of the policy answers.
+// PolicyState is which policy is in force, and which one is about to be.
+type PolicyState struct {
+	Version int64  // 0 before the first
+	Pending string // the plan that is being applied, "" when none is
+}
+
+// Plan is a policy change: what it would do, and how far it has come.
+type Plan struct {
+	ID          string
+	Participant string // whose overlay changes, "" for the policy of all
+	Base        int64  // the version it was compared with
+	Document    []byte
+	Digest      string
+	State       string // computing, ready, scheduled, applying, applied, refused
+	Summary     []byte // JSON: counts, classes of change, by participant
+	Origin      string // how the document came about: "", rollback of version 3, draft …
+	Note        string // why it was refused
+	Actor       string
+	Created     time.Time
+	Confirmed   *time.Time
+	ConfirmedBy string
+	At          *time.Time // when it is to come into force
+	AppliedBy   string
+	Version     int64      // under which it came into force, 0 when it did not
+	Carried     *time.Time // when everybody concerned was decided again
+	Changed     time.Time
+	Holder      string     // process that works on it, "" for none
+	HeldUntil   *time.Time // when its lease ends
+	Row         int64      // version of this row, from 1
+}
+
+// PlanPerson is somebody whom a plan would touch. It holds ids and words of the
+// policy only; names are looked up when it is shown.
+type PlanPerson struct {
+	User        string
+	Participant string
+	Class       string // gain, lose, change, unmapped, gates
+	Change      policy.Change
+}
+
+// PlanQuery asks for the people of a plan, by user id.
+type PlanQuery struct {
+	Plan        string
+	Class       string // "" for all
+	Participant string // "" for all
+	After       string // user id
+	Limit       int
+}
+
+// Effect is what a plan that is being applied, or was, does to somebody.
+type Effect struct {
+	User      string
+	Narrowing *policy.Narrowing // nil when nothing that is in force is lost
+}
+
+// Titled is what a policy reads of a user, without the document: for walks over
+// everybody.
+type Titled struct {
+	ID            string
+	Participant   string
+	Type          string // of the participant
+	Title         string
+	Department    string
+	UserType      string
+	NPI           string
+	JobCode       string
+	Active        bool
+	Status        policy.Status // as decided
+	Rule          string        // of the decision
+	TitleRole     string        // of the decision
+	Transition    bool
+	PolicyVersion int64
+}
+
+// TitledQuery asks for a page of undeleted, active users by id.
+type TitledQuery struct {
+	Participant string   // "" for all
+	JobCode     []string // path in the document, nil for none
+	After       string   // id
+	Limit       int
+}
+
+// Case is a user with everything that a decision rests on.
+type Case struct {
+	User       User
+	EmailTaken bool // somebody else holds the address
+	Evidence   []Evidence
+	Approvals  []Approval
+	Holds      []Hold
+}
+
+// WaitingTitle is a title that no row of the policy answers, or that disagrees
+// with its people's job code.
 type WaitingTitle struct {
 	Key          string // normal form, "" when the title is missing
 	Title        string // an example as sent
+	Department   string // the one that most of its people have, "" when none has
 	People       int
 	Participants int
 	Since        time.Time
+	Disagrees    string // what the job code of some stands for; "" when the title is unmapped
 }
+
+// TitlePeers counts, for one waiting title, the rules by which people of the
+// same participant and department were decided.
+type TitlePeers map[string]int
 
 // Job is a piece of work promised by a deed.
 type Job struct {

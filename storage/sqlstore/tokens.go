@@ -21,11 +21,18 @@ type tokenRow struct {
 	Expires     instant
 	Revoked     *instant
 	LastUsed    *instant
+	Client      string
 }
+
+// A token that a client fetched is revoked with the client: the join sees it
+// whatever was issued meanwhile.
+const tokenTable = `(select t.id, t.participant, t.scope, t.subject, t.label, t.issued, t.issued_by, t.expires,
+    coalesce(t.revoked, c.revoked) as revoked, t.last_used, t.client
+  from token t left join client c on c.id = t.client and t.client <> '') token ` //nolint:gosec // SQL, and no secret in it
 
 func (r reader) tokens(ctx context.Context, tail string, args ...any) ([]storage.Token, error) {
 	var rows []tokenRow
-	if _, err := r.get(ctx, &rows, "select id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used from token "+tail, args...); err != nil {
+	if _, err := r.get(ctx, &rows, "select id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used, client from "+tokenTable+tail, args...); err != nil {
 		return nil, err
 	}
 	found := make([]storage.Token, len(rows))
@@ -33,7 +40,7 @@ func (r reader) tokens(ctx context.Context, tail string, args ...any) ([]storage
 		found[i] = storage.Token{
 			ID: row.ID, Participant: row.Participant, Scope: row.Scope, Subject: row.Subject, Label: row.Label,
 			Issued: time.Time(row.Issued), IssuedBy: row.IssuedBy, Expires: time.Time(row.Expires),
-			Revoked: row.Revoked.time(), LastUsed: row.LastUsed.time(),
+			Revoked: row.Revoked.time(), LastUsed: row.LastUsed.time(), Client: row.Client,
 		}
 	}
 	return found, nil
@@ -51,10 +58,11 @@ func (r reader) GetToken(ctx context.Context, id string) (storage.Token, error) 
 	return found[0], nil
 }
 
-// ListTokens answers tokens as they were issued.
+// ListTokens answers tokens as they were issued by hand; those that clients
+// fetch every hour are not worth a list.
 func (r reader) ListTokens(ctx context.Context, participant string) ([]storage.Token, error) {
 	narrow, args := here(participant, "participant")
-	found, err := r.tokens(ctx, "where true"+narrow+" order by issued, id", args...)
+	found, err := r.tokens(ctx, "where client = ''"+narrow+" order by issued, id", args...)
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
@@ -63,14 +71,14 @@ func (r reader) ListTokens(ctx context.Context, participant string) ([]storage.T
 
 // PutToken keeps a token's record. A use recorded meanwhile stays.
 func (t *tx) PutToken(ctx context.Context, k storage.Token) error {
-	_, err := t.do(ctx, `insert into token (id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used)
-	  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err := t.do(ctx, `insert into token (id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used, client, warned)
+	  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 	  on conflict (id) do update set participant = excluded.participant, scope = excluded.scope, subject = excluded.subject,
 	    label = excluded.label, issued = excluded.issued, issued_by = excluded.issued_by, expires = excluded.expires,
 	    revoked = excluded.revoked,
 	    last_used = case when excluded.last_used > token.last_used or token.last_used is null then excluded.last_used else token.last_used end`,
 		k.ID, k.Participant, k.Scope, k.Subject, k.Label, instant(k.Issued), k.IssuedBy, instant(k.Expires),
-		instantOf(k.Revoked), instantOf(k.LastUsed))
+		instantOf(k.Revoked), instantOf(k.LastUsed), k.Client)
 	if err != nil {
 		return fmt.Errorf("keep token %s: %w", k.ID, err)
 	}
