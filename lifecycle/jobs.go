@@ -26,6 +26,13 @@ const (
 	JobReturned       = "returned"        // access is back; subject: user
 	JobSuspended      = "suspended"       // access was closed; subject: user
 	JobAddressChanged = "address-changed" // notice to the old address; subject: user/version that had it
+	JobExpiry         = "expiry"          // a token or client ends soon; subject: token|client/id/days/contact
+	JobPlan           = "policy-plan"     // what a policy change would do; subject: plan
+	JobApply          = "policy-apply"    // a plan comes into force; subject: plan
+	JobCarry          = "policy-carry"    // everybody concerned is decided again; subject: plan
+	JobBreaker        = "breaker"         // a breaker tripped; subject: case
+	JobBreakerMail    = "breaker-mail"    // a contact is told; subject: case/place of the contact
+	JobRestore        = "breaker-restore" // goes on with a restore; subject: case
 )
 
 // Do does one job. Its error asks for another try; storage.ErrGiveUp for none.
@@ -42,6 +49,20 @@ func (s *Service) Do(ctx context.Context, job storage.Job) error {
 		err = s.sendCredentials(ctx, job)
 	case JobAddressChanged:
 		err = s.tellOldAddress(ctx, job)
+	case JobExpiry:
+		err = s.tellExpiry(ctx, job)
+	case JobPlan:
+		_, err = s.ComputePlan(ctx, job.Subject, nil)
+	case JobApply:
+		_, err = s.PutInForce(ctx, job.Subject, nil)
+	case JobCarry:
+		_, err = s.CarryOut(ctx, job.Subject, nil)
+	case JobBreaker:
+		err = s.tellOfCase(ctx, job.Subject)
+	case JobBreakerMail:
+		err = s.mailOfCase(ctx, job)
+	case JobRestore:
+		err = s.goOnRestoring(ctx, job.Subject)
 	default:
 		err = fmt.Errorf("unknown kind of job: %w", storage.ErrGiveUp)
 	}
@@ -110,11 +131,15 @@ func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 }
 
 // Sweep records what expired since it last looked and tells those concerned.
-// Expiry itself holds at its instant without it (product rule 5). It answers
+// Expiry itself holds at its instant without it (product rule 5). What breakers
+// staged ends here too. It answers
 // how many users it decided again; one who cannot be decided stops nobody else.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	seen := map[string]bool{}
-	decided, failures := 0, error(nil)
+	decided, failures := 0, s.sweepBreakers(ctx)
+	if s.lms == nil {
+		failures = errors.Join(failures, s.freeInvitations(ctx))
+	}
 	for {
 		users, err := s.store.ListExpired(ctx, s.Now(), walk)
 		if err != nil {
@@ -171,9 +196,15 @@ func (s *Service) tellUser(ctx context.Context, job storage.Job) error {
 	if !fits {
 		return s.withheld(ctx, job, u)
 	}
-	in, err := s.policyIn(ctx, s.store)
+	in, err := s.PolicyAt(ctx, u.Participant)
 	if err != nil {
 		return err
+	}
+	if job.Kind == JobInvitation {
+		waits, err := s.handOver(ctx, job, u, coursesOf(in, d.Gate(policy.GateTraining).Missing))
+		if err != nil || waits {
+			return err // promised again once they are enrolled
+		}
 	}
 	return s.send(ctx, job, u, u.Email, letter{User: u, Participant: p, Decision: d, Portal: s.portalURL, Modules: moduleNames(in, d)})
 }

@@ -69,9 +69,12 @@ func (l letter) Until() string {
 }
 
 // write renders a message.
-func (l letter) write(kind string) (subject, text, html string, err error) {
+func (l letter) write(kind string) (subject, text, html string, err error) { return render(kind, l) }
+
+// render writes a kind of message with what its templates ask for.
+func render(kind string, says any) (subject, text, html string, err error) {
 	var buf bytes.Buffer
-	if err := texts.ExecuteTemplate(&buf, kind+".txt", l); err != nil {
+	if err := texts.ExecuteTemplate(&buf, kind+".txt", says); err != nil {
 		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
 	}
 	// A name may hold anything; a subject is one line.
@@ -83,7 +86,7 @@ func (l letter) write(kind string) (subject, text, html string, err error) {
 		return r
 	}, subject)
 	buf.Reset()
-	if err := pages.ExecuteTemplate(&buf, kind+".html", l); err != nil {
+	if err := pages.ExecuteTemplate(&buf, kind+".html", says); err != nil {
 		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
 	}
 	return subject, strings.TrimLeft(text, "\n"), buf.String(), nil

@@ -1,16 +1,13 @@
 package lifecycle
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -23,6 +20,10 @@ type Options struct {
 	Random    io.Reader
 	Clock     func() time.Time
 	Log       *slog.Logger
+
+	ClientTokenTTL time.Duration // how long a token lives that an OAuth client fetched, from 1m to 12h; 0: 1h
+
+	LMS LMS // where people are trained; nil: invitations go out without enrolment
 }
 
 // Service does the deeds. It is safe for concurrent use.
@@ -34,7 +35,14 @@ type Service struct {
 	random    io.Reader
 	clock     func() time.Time
 	log       *slog.Logger
-	inForce   atomic.Pointer[policy.Policy] // of version inForce.Version()
+	inForce   atomic.Pointer[rulebook]
+	pending   atomic.Pointer[rulebook]
+
+	clientTokenTTL time.Duration
+
+	lms        LMS
+	keyRefused atomic.Bool  // by the LMS
+	touched    atomic.Int64 // policy version under which all learners were looked at
 }
 
 // New makes a Service. Store, Mailer and Key must be given; the other options
@@ -47,9 +55,13 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	ttl, err := clientTTL(o.ClientTokenTTL)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
 		store: o.Store, mailer: o.Mailer, codeKey: codeKey, portalURL: o.PortalURL,
-		random: o.Random, clock: o.Clock, log: o.Log,
+		random: o.Random, clock: o.Clock, log: o.Log, clientTokenTTL: ttl, lms: o.LMS,
 	}
 	if s.random == nil {
 		s.random = rand.Reader
@@ -69,31 +81,3 @@ func (s *Service) Reader() storage.Reader { return s.store }
 // Now is the time at which readers see access: UTC, whole microseconds. Deeds
 // use their transaction's clock instead.
 func (s *Service) Now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
-
-// Policy answers the policy in force.
-func (s *Service) Policy(ctx context.Context) (*policy.Policy, error) {
-	return s.policyIn(ctx, s.store)
-}
-
-// policyIn answers the policy that r sees in force. Its number is asked for
-// every time, its document only when the number moved.
-func (s *Service) policyIn(ctx context.Context, r storage.Reader) (*policy.Policy, error) {
-	version, err := r.CurrentPolicyVersion(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("policy in force: %w", err)
-	}
-	if p := s.inForce.Load(); p != nil && p.Version() == version {
-		return p, nil
-	}
-	row, err := r.GetPolicy(ctx, version)
-	if err != nil {
-		return nil, fmt.Errorf("policy version %d: %w", version, err)
-	}
-	p, err := policy.Parse(row.Document)
-	if err != nil {
-		return nil, fmt.Errorf("policy version %d: %w", version, err)
-	}
-	p = p.WithVersion(version, row.Applied)
-	s.inForce.Store(p)
-	return p, nil
-}
