@@ -13,12 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/storage"
+	"github.com/healthix/healthix-scim/storage/pgtest"
 	"github.com/healthix/healthix-scim/storage/sqlstore"
 )
 
@@ -33,6 +35,7 @@ type house struct {
 	options Options
 	url     string
 	log     *logText
+	ahead   atomic.Int64 // of the real clock, in nanoseconds
 
 	mercy, general storage.User
 }
@@ -66,18 +69,34 @@ func (noMail) Send(context.Context, lifecycle.Mail) error { return nil }
 
 func newHouse(t *testing.T, change func(*Options)) *house {
 	t.Helper()
+	return newHouseAt(t, "sqlite://"+filepath.Join(t.TempDir(), "house.db"), change)
+}
+
+// onBothEngines runs a test in a house on each engine.
+func onBothEngines(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, newHouse(t, nil)) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, newHouseAt(t, pgtest.URL(t), nil)) })
+}
+
+// now is the house's clock; pass sets it ahead.
+func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
+
+func (h *house) pass(d time.Duration) { h.ahead.Add(int64(d)) }
+
+func newHouseAt(t *testing.T, address string, change func(*Options)) *house {
+	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t, log: &logText{}}
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	var err error
-	h.store, err = sqlstore.Open(ctx, "sqlite://"+filepath.Join(t.TempDir(), "house.db"), sqlstore.Options{Migrate: true, Log: log})
+	h.store, err = sqlstore.Open(ctx, address, sqlstore.Options{Migrate: true, Log: log, Clock: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.store.Close() }) //nolint:errcheck // the folder goes with it
 	key := bytes.Repeat([]byte("k"), 32)
 	h.service, err = lifecycle.New(lifecycle.Options{
-		Store: h.store, Mailer: noMail{}, Key: key, PortalURL: "http://house.example/portal", Log: log,
+		Store: h.store, Mailer: noMail{}, Key: key, PortalURL: "http://house.example/portal", Log: log, Clock: h.now,
 	})
 	if err != nil {
 		t.Fatal(err)

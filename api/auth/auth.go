@@ -159,6 +159,9 @@ func (c *Checker) Check(ctx context.Context, bearer string) (Principal, error) {
 		return Principal{}, c.whose(ctx, err)
 	}
 	token, err := c.record(ctx, said.ID)
+	if errors.Is(err, storage.ErrNotFound) && said.ExpiresAt != nil && !c.now().Before(said.ExpiresAt.Time) {
+		return Principal{}, expired(said.ExpiresAt.Time, storage.Token{}) // long ago: its record was forgotten
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		return Principal{}, &Refusal{Reason: "the token is not on record; ask for a new one"}
 	}
@@ -289,6 +292,17 @@ func (c *Checker) Forget(id string) {
 	c.mu.Lock()
 	delete(c.seen, id)
 	c.mu.Unlock()
+}
+
+// ForgetClient is Forget for every token that a client fetched.
+func (c *Checker) ForgetClient(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, r := range c.seen {
+		if r.token.Client == client {
+			delete(c.seen, id)
+		}
+	}
 }
 
 func (c *Checker) touch(id string, at time.Time) {
