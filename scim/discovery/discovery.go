@@ -172,6 +172,10 @@ func newConfig(baseURL string) config {
 			Type: "oauthbearertoken", Name: "Bearer token",
 			Description: "A token issued by Healthix for one participant, sent as Authorization: Bearer",
 			SpecURI:     "https://www.rfc-editor.org/rfc/rfc6750", Primary: true,
+		}, {
+			Type: "oauth2", Name: "OAuth 2.0 client credentials",
+			Description: "A short-lived token, fetched from the token endpoint that /.well-known/oauth-authorization-server names, sent the same way",
+			SpecURI:     "https://www.rfc-editor.org/rfc/rfc6749#section-4.4",
 		}},
 		Meta: meta{"ServiceProviderConfig", baseURL + "/ServiceProviderConfig"},
 	}
