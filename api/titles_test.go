@@ -16,7 +16,7 @@ func TestTitlesFromQueueToAnswer(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, h *house) {
 		h.working()
 		operator := h.token(auth.ScopeOperator, "")
-		for i, title := range []string{"Ward Hero / Nights 100%", "Registered Nurze", "Süd.Wing Hero+", "100%25 Hero"} {
+		for i, title := range []string{"Ward Hero, Days / Nights 100%", "Ward Heroine (C) ? & more", "Registered Nurze", "Süd.Wing Hero+", "100%25 Hero"} {
 			u := h.person("mercy", fmt.Sprintf("Bo%d", i), "Reyes", title)
 			queue := h.must(200, "GET", root+"/titles/unmapped", operator, "")
 			items := queue.json["items"].([]any)
