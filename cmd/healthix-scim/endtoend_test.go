@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -187,10 +189,26 @@ func sameAsAPI(t *testing.T, s *site, n *node, operator, id string) {
 			t.Errorf("%v --json\n%v\n%s\n%v", tc.args, got, tc.path, wanted)
 		}
 	}
+	samePlan(t, s, n, operator)
 	var explained object
 	decode(t, s.run("policy", "explain", "Registered Nurse", "--json"), &explained)
 	if want := n.must(200, "POST", "/api/v1/policy/explain", operator, object{"title": "Registered Nurse"}); !reflect.DeepEqual(explained, want) {
 		t.Errorf("policy explain --json\n%v\nthe API\n%v", explained, want)
+	}
+}
+
+// samePlan: a plan that a command made reads as the API shows it.
+func samePlan(t *testing.T, s *site, n *node, operator string) {
+	t.Helper()
+	file := filepath.Join(s.folder, "policy.yaml")
+	document := strings.Replace(s.run("policy", "show"), "\n  Registered Nurse,clinical practitioner,practitioner,", "\n  Registered Nurse,clinical practitioner,clinical-staff,", 1)
+	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var planned object
+	decode(t, s.run("policy", "plan", file, "--json"), &planned)
+	if want := n.must(200, "GET", fmt.Sprintf("/api/v1/policy/plans/%v", planned["plan"]), operator, nil); !reflect.DeepEqual(planned, want) || len(planned["people"].(array)) != 1 {
+		t.Errorf("policy plan --json\n%v\nthe API\n%v", planned, want)
 	}
 }
 
