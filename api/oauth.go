@@ -91,6 +91,7 @@ func (s *server) grant(w http.ResponseWriter, r *http.Request) (grantView, error
 	if err != nil {
 		return grantView{}, asGrantRefusal(err)
 	}
+	t.who.Scope, t.who.TokenID = record.Scope, record.ID
 	text, err := s.Signer.Mint(record)
 	if err != nil {
 		return grantView{}, err

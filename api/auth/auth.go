@@ -1,6 +1,7 @@
-// Package auth mints and checks tokens. It reads nothing from a token before
-// its signature holds, believes no claim that the token's record does not
-// repeat, and neither issues nor revokes: lifecycle keeps the records.
+// Package auth mints and checks tokens, and knows the OAuth clients that ask for
+// them. It reads nothing from a token before its signature holds, believes no
+// claim that the token's record does not repeat, and neither issues nor revokes:
+// lifecycle keeps the records.
 package auth
 
 import (

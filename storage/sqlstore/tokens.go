@@ -26,9 +26,11 @@ type tokenRow struct {
 
 // A token that a client fetched is revoked with the client: the join sees it
 // whatever was issued meanwhile.
+//
+//nolint:gosec // SQL, and no secret in it
 const tokenTable = `(select t.id, t.participant, t.scope, t.subject, t.label, t.issued, t.issued_by, t.expires,
     coalesce(t.revoked, c.revoked) as revoked, t.last_used, t.client
-  from token t left join client c on c.id = t.client and t.client <> '') token ` //nolint:gosec // SQL, and no secret in it
+  from token t left join client c on c.id = t.client and t.client <> '') token `
 
 func (r reader) tokens(ctx context.Context, tail string, args ...any) ([]storage.Token, error) {
 	var rows []tokenRow
