@@ -1,0 +1,51 @@
+-- +goose Up
+-- The mass-change breaker: who lost access or active by a participant's own
+-- writes, and the cases that stage how it was before.
+
+-- One row per participant whose people ever lost something. PostgreSQL locks it,
+-- so that each deed counts the losses of all before it; here is one writer.
+create table breaker (
+  participant text primary key
+) without rowid;
+
+create table breaker_case (
+  id          text primary key,
+  participant text not null,
+  opened      integer not null,
+  since       integer not null,
+  threshold   text not null,
+  people      integer not null,
+  base        integer not null,
+  restore_at  integer,
+  restore_by  text not null,
+  excepted    text not null,  -- JSON array of ids
+  closed      integer,
+  closed_by   text not null,
+  outcome     text not null,
+  restored    integer not null,
+  listed      text not null,  -- JSON array of ids and reasons
+  row_version integer not null
+);
+create unique index breaker_case_open on breaker_case (participant) where closed is null;
+create index breaker_case_participant on breaker_case (participant, opened);
+
+-- Working rows: forgotten after a day, or with their case.
+create table breaker_loss (
+  user_id     text not null,
+  version     integer not null,  -- of the user before the write
+  participant text not null,
+  at          integer not null,
+  prior       integer not null,
+  kind        text not null,
+  case_id     text not null,  -- '' while no case stages it
+  outcome     text not null,  -- '' while it is staged
+  why         text not null,
+  preimage    text not null,  -- JSON, '' once it came to an outcome
+  primary key (user_id, version)
+) without rowid;
+create index breaker_loss_window on breaker_loss (participant, at, user_id) where case_id = '';
+create index breaker_loss_case on breaker_loss (case_id, user_id, at) where case_id <> '';
+create index breaker_loss_at on breaker_loss (at) where case_id = '';
+
+-- Who stopped being active, and when: part of whom a share is a share of.
+create index users_left on users (participant, closed_at) where (not active or deleted is not null) and closed_at is not null;
