@@ -80,6 +80,12 @@ func checkParticipant(p *storage.Participant) error {
 	if p.Settings.Profile == "auto" {
 		p.Settings.Profile = ""
 	}
+	if p.Settings.Breaker == "default" {
+		p.Settings.Breaker = ""
+	}
+	if _, err := parseBreaker(p.Settings.Breaker); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -193,6 +199,7 @@ func (s *Service) keepParticipant(ctx context.Context, tx storage.Tx, by Actor, 
 		public("name", p.Name), public("type", p.Type), public("status", p.Status), public("mode", p.Mode),
 		public("profile", p.Settings.Profile), public("rateLimit", p.Settings.RateLimit),
 		public("sso", fmt.Sprint(p.Settings.SSO)), public("sharedExternalId", fmt.Sprint(p.Settings.SharedExternalID)),
+		public("breaker", p.Settings.Breaker),
 		personal("contacts", strings.Join(p.Settings.Contacts, " ")),
 	}
 	if p.Reason != "" {

@@ -19,6 +19,7 @@ type change struct {
 	action   string // of the entry; "" for a pure re-decision
 	sentence string
 	fields   []audit.Field
+	restores *storage.Preimage // who the user was: a restore gives back and mails no credential
 }
 
 // settle decides again and keeps the user's next version: it is the one place
@@ -28,21 +29,26 @@ type change struct {
 // record about them. A pure re-decision that changes nothing writes nothing.
 func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participant storage.Participant, on *dossier, old *storage.User, u storage.User, c change) (storage.User, error) {
 	now := tx.Now()
-	p, err := s.policyIn(ctx, tx)
+	rules, pending, err := s.rulesIn(ctx, tx)
 	if err != nil {
 		return u, err
 	}
+	p := rules.of(u.Participant)
 	u.ParticipantState = participant.State()
 	u.ExternalShared = participant.Settings.SharedExternalID
 	if c.fresh {
 		u.ReleasedAt, u.InvitedAt = nil, nil
 	}
 
-	f := facts(u, u.ParticipantState)
+	f := facts(u, u.ParticipantState, p)
 	if old != nil && !c.fresh {
 		f.Prior = old.Decision
 	}
-	if f.EmailTaken, err = s.holdAddress(ctx, tx, on, old, u); err != nil {
+	if c.restores != nil {
+		f.Prior = c.restores.Decision
+	}
+	// What is given back clashes with nobody: gate email closes instead.
+	if f.EmailTaken, err = s.holdAddress(ctx, tx, on, old, u); err != nil && (c.restores == nil || !f.EmailTaken) {
 		return u, err
 	}
 	if old != nil && old.EmailKey != u.EmailKey {
@@ -78,7 +84,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	if c.document {
 		u.LastModified = now
 	}
-	if err := s.moveAccess(ctx, tx, participant, old, &u, c.fresh); err != nil {
+	if err := s.moveAccess(ctx, tx, participant, old, &u, c); err != nil {
 		return u, err
 	}
 
@@ -86,7 +92,19 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	if err != nil {
 		return u, fmt.Errorf("keep user %s: %w", u.ID, err)
 	}
-	return u, s.recordUser(ctx, tx, a, old, u, c, digest)
+	u.Narrowing = nil // decided under the version in force
+	if pending != nil {
+		if err := foresee(ctx, tx, pending, u, f); err != nil {
+			return u, err
+		}
+	}
+	if err := s.recordUser(ctx, tx, a, old, u, c, digest); err != nil {
+		return u, err
+	}
+	if err := noteLearner(ctx, tx, old, u); err != nil {
+		return u, fmt.Errorf("learner %s: %w", u.ID, err)
+	}
+	return u, s.countLoss(ctx, tx, a, participant, on, old, u)
 }
 
 // holdAddress takes the user's address, or gives it up to the oldest user who
@@ -182,7 +200,7 @@ func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user stri
 }
 
 // moveAccess does what follows when access begins, ends or returns.
-func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant storage.Participant, old *storage.User, u *storage.User, fresh bool) error {
+func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant storage.Participant, old *storage.User, u *storage.User, c change) error {
 	now := tx.Now()
 	var before policy.Decision
 	if old != nil {
@@ -204,17 +222,24 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 			return err
 		}
 	}
-	if old != nil && !fresh && old.ReleasedAt != nil {
+	if old != nil && !c.fresh && old.ReleasedAt != nil {
 		if err := s.moveAddress(ctx, tx, *old, *u); err != nil {
 			return err
 		}
 	}
 
 	wasSeen := policy.StatusPending
-	if old != nil && !fresh {
-		wasSeen = before.At(now, u.ParticipantState).Status
+	if old != nil && !c.fresh {
+		wasSeen = before.Within(old.Narrowing).At(now, u.ParticipantState).Status
 	}
 	switch isSeen := u.Access(now).Status; {
+	case isSeen == policy.StatusReleased && wasSeen != policy.StatusReleased && c.restores != nil && u.ReleasedAt != nil:
+		u.ReleasedAt = &now
+		if before.Status == policy.StatusSuspended { // of which they were told
+			if err := tx.Enqueue(ctx, JobReturned, jobKey(*u), u.ID, time.Time{}); err != nil {
+				return err
+			}
+		}
 	case isSeen == policy.StatusReleased && wasSeen != policy.StatusReleased:
 		if err := s.release(ctx, tx, participant, u); err != nil {
 			return err
