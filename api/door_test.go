@@ -136,7 +136,7 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 		{`{} {}`, "", "not valid JSON"},
 		{`[]`, "", "the body must be an object, not array"},
 		{`{"Id":"mercy"}`, "Id", `unknown member "Id"; expected only id, name, type, mode, settings`},
-		{`{"settings":{"breaker":1}}`, "settings.breaker", `unknown member "settings.breaker"; expected only sso, profile, rateLimit`},
+		{`{"settings":{"fuse":1}}`, "settings.fuse", `unknown member "settings.fuse"; expected only sso, profile, rateLimit`},
 		{`{"name":7}`, "name", "name must be a string, not number"},
 		{`{"settings":{"sso":"yes"}}`, "settings.sso", "settings.sso must be true or false, not string"},
 		{`{"settings":{"contacts":"it@mercy.example"}}`, "settings.contacts", "settings.contacts must be an array, not string"},

@@ -21,6 +21,7 @@ type ParticipantView struct {
 	Created  time.Time    `json:"created"`
 	Changed  time.Time    `json:"changed"`
 	Version  int64        `json:"version"`
+	Breaker  *BreakerView `json:"breaker,omitempty"` // not in lists
 }
 
 // SettingsView is a participant's own choices.
@@ -30,6 +31,7 @@ type SettingsView struct {
 	RateLimit        string   `json:"rateLimit"` // "" for the server's
 	SharedExternalID bool     `json:"sharedExternalId"`
 	Contacts         []string `json:"contacts"`
+	Breaker          string   `json:"breaker"` // default, off, or limits: 25/10/50/30
 }
 
 func (c *call) participant(p storage.Participant) ParticipantView {
@@ -38,11 +40,15 @@ func (c *call) participant(p storage.Participant) ParticipantView {
 		Settings: SettingsView{
 			SSO: p.Settings.SSO, Profile: p.Settings.Profile, RateLimit: p.Settings.RateLimit,
 			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
+			Breaker: p.Settings.Breaker,
 		},
 		ClosedAt: p.ClosedAt, Created: p.Created, Changed: p.Changed, Version: p.Version,
 	}
 	if v.Settings.Profile == "" {
 		v.Settings.Profile = "auto"
+	}
+	if v.Settings.Breaker == "" {
+		v.Settings.Breaker = "default"
 	}
 	if c.staffTexts() {
 		v.Reason = p.Reason
@@ -73,7 +79,7 @@ func (s *server) participantOf(ctx context.Context, c *call) (storage.Participan
 
 func (s *server) getParticipant(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.participantOf(ctx, c)
-	return c.participant(p), err
+	return s.wholeParticipant(ctx, c, p, err)
 }
 
 // settingsChange is a merge patch (RFC 7396): what is absent stays.
@@ -83,6 +89,7 @@ type settingsChange struct {
 	RateLimit        *string   `json:"rateLimit,omitempty"`
 	SharedExternalID *bool     `json:"sharedExternalId,omitempty"`
 	Contacts         *[]string `json:"contacts,omitempty"`
+	Breaker          *string   `json:"breaker,omitempty"`
 }
 
 func (change *settingsChange) apply(to *storage.Settings) error {
@@ -94,6 +101,7 @@ func (change *settingsChange) apply(to *storage.Settings) error {
 	set(&to.RateLimit, change.RateLimit)
 	set(&to.SharedExternalID, change.SharedExternalID)
 	set(&to.Contacts, change.Contacts)
+	set(&to.Breaker, change.Breaker)
 	if _, err := ParseRate(to.RateLimit); err != nil {
 		return lifecycle.Faultf(lifecycle.KindInvalid, "settings.rateLimit", "%v", err)
 	}
@@ -123,8 +131,8 @@ func (s *server) addParticipant(ctx context.Context, c *call, in newParticipant)
 	if err != nil {
 		return ParticipantView{}, err
 	}
-	c.created = root + "/participants/" + p.ID
-	return c.participant(p), nil
+	c.location = root + "/participants/" + p.ID
+	return s.wholeParticipant(ctx, c, p, nil)
 }
 
 type participantChange struct {
@@ -138,7 +146,7 @@ func (s *server) changeParticipant(ctx context.Context, c *call, in participantC
 		return in.Settings.apply(&p.Settings)
 	})
 	s.settled.forget(c.id())
-	return c.participant(p), err
+	return s.wholeParticipant(ctx, c, p, err)
 }
 
 // why is the body of deeds that ask for a reason.
@@ -148,15 +156,15 @@ type why struct {
 
 func (s *server) suspendParticipant(ctx context.Context, c *call, in why) (ParticipantView, error) {
 	p, err := s.Service.SuspendParticipant(ctx, c.who.Actor, c.id(), in.Reason)
-	return c.participant(p), err
+	return s.wholeParticipant(ctx, c, p, err)
 }
 
 func (s *server) resumeParticipant(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.Service.ResumeParticipant(ctx, c.who.Actor, c.id())
-	return c.participant(p), err
+	return s.wholeParticipant(ctx, c, p, err)
 }
 
 func (s *server) goLive(ctx context.Context, c *call, _ none) (ParticipantView, error) {
 	p, err := s.Service.GoLive(ctx, c.who.Actor, c.id())
-	return c.participant(p), err
+	return s.wholeParticipant(ctx, c, p, err)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -15,3 +16,6 @@ func ShowUser(u storage.User, now time.Time) UserView { return staffSight.user(u
 
 // ShowParticipant shows a participant as an operator's API does.
 func ShowParticipant(p storage.Participant) ParticipantView { return staffSight.participant(p) }
+
+// ShowRestored shows what a restore came to.
+func ShowRestored(r lifecycle.Restored) any { return showRestored(r.Restored, r.Listed) }
