@@ -18,6 +18,8 @@ type participantCommands struct {
 	Set     participantSet     `cmd:"" help:"Change name or settings."`
 	Suspend participantSuspend `cmd:"" help:"Close access for everybody there, at once."`
 	Resume  participantResume  `cmd:"" help:"End a suspension."`
+	Restore participantRestore `cmd:"" help:"Give back what a mass change of its identity provider took."`
+	Accept  participantAccept  `cmd:"" help:"Close the case of its breaker: the mass change was meant to be."`
 }
 
 type participantAdd struct {
@@ -73,21 +75,25 @@ func (c *participantShow) Run(ctx context.Context, p *program) error {
 			return named("participant", c.ID, err)
 		}
 		v := api.ShowParticipant(one)
+		if v.Breaker, err = api.ShowBreaker(ctx, read, one); err != nil {
+			return err
+		}
 		if c.JSON {
 			return printJSON(p.stdout, v)
 		}
-		return show(p.stdout, [][2]string{
+		pairs := [][2]string{
 			{"id", v.ID}, {"name", v.Name}, {"type", v.Type}, {"status", v.Status}, {"mode", v.Mode}, {"reason", v.Reason},
 			{"sso", strconv.FormatBool(v.Settings.SSO)}, {"profile", v.Settings.Profile}, {"rateLimit", v.Settings.RateLimit},
 			{"sharedExternalId", strconv.FormatBool(v.Settings.SharedExternalID)}, {"contacts", strings.Join(v.Settings.Contacts, ",")},
 			{"created", stamp(&v.Created)}, {"changed", stamp(&v.Changed)}, {"version", strconv.FormatInt(v.Version, 10)},
-		})
+		}
+		return show(p.stdout, append(pairs, breakerPairs(one, v.Breaker)...))
 	})
 }
 
 type participantSet struct {
 	ID     string   `arg:"" help:"The participant."`
-	Change []string `arg:"" name:"key=value" help:"name, sso, profile, rateLimit, sharedExternalId, contacts (comma-separated)."`
+	Change []string `arg:"" name:"key=value" help:"name, sso, profile, rateLimit, sharedExternalId, contacts (comma-separated), breaker (default, off, or limits)."`
 }
 
 // participantKeys are what may be set, each with how its text is read.
@@ -101,6 +107,7 @@ var participantKeys = map[string]func(p *storage.Participant, value string) erro
 		_, err := api.ParseRate(value)
 		return err
 	},
+	"breaker": func(p *storage.Participant, value string) error { p.Settings.Breaker = value; return nil },
 	"contacts": func(p *storage.Participant, value string) error {
 		p.Settings.Contacts = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
 		return nil
