@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
 )
 
 // A title in the queue is answered by a draft, whatever it is spelt with; who
@@ -126,5 +129,40 @@ func TestSuggestionsCountPeople(t *testing.T) {
 				t.Errorf("%v, want %v people", item, want)
 			}
 		}
+	})
+}
+
+// A title that disagrees with its people's job code stands in the queue too, and
+// what both give is what holds.
+func TestTitlesThatDisagreeWithJobCodes(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, h *house) {
+		h.working()
+		operator := h.token(auth.ScopeOperator, "")
+		document := storage.Document{
+			"userName": "bo.reyes", "active": true, "title": "Registered Nurse",
+			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": map[string]any{"costCenter": "MA-7"},
+		}
+		bo, err := h.service.CreateUser(t.Context(), lifecycle.Actor{Kind: "provider", Participant: "mercy"}, lifecycle.UserDraft{Document: document, Fold: json.RawMessage(`{}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := h.plan(operator, "", string(policy.Default())+"jobCodes: {attribute: costCenter, codes: {MA-7: Medical Assistant}}\n")
+		if people := plan.json["people"].([]any); len(people) != 1 || at(t, people[0], "id") != bo.ID || at(t, people[0], "to") != "clinical-staff" {
+			t.Fatal(plan.body)
+		}
+		h.apply(operator, plan)
+		h.carried(operator, plan)
+		if got := h.must(200, "GET", root+"/users/"+bo.ID+"/decision", operator, ""); got.json["jobCodeTitle"] != "Medical Assistant" || got.json["titleRole"] != "clinical-staff" || len(got.json["trace"].([]any)) == 0 {
+			t.Error(got.body)
+		}
+		if got := h.must(200, "POST", root+"/policy/explain", operator, `{"title":"Registered Nurse","jobCode":"MA-7"}`); got.json["role"] != "clinical-staff" || got.json["jobCodeTitle"] != "Medical Assistant" {
+			t.Error(got.body)
+		}
+		queue := h.must(200, "GET", root+"/titles/unmapped", operator, "")
+		items := queue.json["items"].([]any)
+		if len(items) != 1 || at(t, items[0], "title") != "Registered Nurse" || at(t, items[0], "disagrees") != "Medical Assistant" || at(t, items[0], "people") != 1.0 || len(at(t, items[0], "suggestions").([]any)) != 0 {
+			t.Error(queue.body)
+		}
+		h.must(404, "POST", root+"/titles/unmapped/registered%20nurse/draft", operator, `{"title":"Medical Assistant"}`) // it is mapped
 	})
 }

@@ -226,7 +226,7 @@ func (s *server) wholeUser(ctx context.Context, c *call, u storage.User) (UserVi
 	if len(links) > 0 {
 		v.Access.Activation = activation(links[0], u, now)
 	}
-	return v, nil
+	return v, s.tellEnrolment(ctx, c, &v)
 }
 
 // activation says how far the newest link has come.
@@ -250,6 +250,7 @@ type decisionView struct {
 	TitleRole   *string       `json:"titleRole"`
 	NormalTitle *string       `json:"normalTitle"`
 	Rule        *string       `json:"rule"`
+	JobCode     *string       `json:"jobCodeTitle"` // what the job code stands for, when it disagrees with the title
 	Transition  bool          `json:"transition"`
 	Gates       []gateView    `json:"gates"`
 	Trace       []policy.Step `json:"trace"`
@@ -273,7 +274,7 @@ func (s *server) getDecision(ctx context.Context, c *call, _ none) (decisionView
 	d := u.Access(s.Service.Now())
 	return decisionView{
 		User: u.ID, Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
-		TitleRole: optional(d.TitleRole), NormalTitle: optional(d.NormalTitle), Rule: optional(d.Rule), Transition: d.Transition,
+		TitleRole: optional(d.TitleRole), NormalTitle: optional(d.NormalTitle), Rule: optional(d.Rule), JobCode: optional(d.JobCodeTitle), Transition: d.Transition,
 		Gates: as(d.Gates, c.gate), Trace: trace, Reason: c.text(d.Reason, d.Staff),
 		ValidUntil: d.ValidUntil, PolicyVersion: d.PolicyVersion, DecidedAt: d.DecidedAt, Version: u.Version,
 	}, nil
