@@ -42,7 +42,7 @@ func (s *Service) RecordEvidence(ctx context.Context, by Actor, user string, spe
 	}
 	var kept storage.Evidence
 	_, err := s.onUser(ctx, by, by.Participant, user, func(ctx context.Context, d *deed) (change, error) {
-		p, err := s.policyIn(ctx, d.tx)
+		rules, _, err := s.rulesIn(ctx, d.tx)
 		if err != nil {
 			return change{}, err
 		}
@@ -50,7 +50,7 @@ func (s *Service) RecordEvidence(ctx context.Context, by Actor, user string, spe
 		if spec.CompletedAt.IsZero() && spec.Gate == policy.GateEmail {
 			spec.CompletedAt = now
 		}
-		if err := checkEvidence(p, spec, now); err != nil {
+		if err := checkEvidence(rules.all, spec, now); err != nil {
 			return change{}, err
 		}
 		if slices.ContainsFunc(d.on.approvals, func(ap storage.Approval) bool {

@@ -52,8 +52,8 @@ func fill(u *storage.User, draft UserDraft) error {
 	return nil
 }
 
-// facts is what the policy decides upon.
-func facts(u storage.User, participant policy.ParticipantState) policy.Facts {
+// facts is what a policy decides upon.
+func facts(u storage.User, participant policy.ParticipantState, p *policy.Policy) policy.Facts {
 	own, _ := u.Document[healthixURN].(map[string]any)
 	return policy.Facts{
 		Participant: participant,
@@ -63,6 +63,7 @@ func facts(u storage.User, participant policy.ParticipantState) policy.Facts {
 		Department:  u.Department,
 		UserType:    text(u.Document, "userType"),
 		NPI:         text(own, "npi"),
+		JobCode:     textAt(u.Document, p.JobCodePath()),
 		Email:       u.Email,
 		Mobile:      gateNumber(u.Document),
 	}
@@ -114,6 +115,17 @@ func values(doc map[string]any, name string) []map[string]any {
 		}
 	}
 	return out
+}
+
+// textAt is the text at a path, "" when there is none.
+func textAt(doc map[string]any, path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	for _, name := range path[:len(path)-1] {
+		doc, _ = doc[name].(map[string]any)
+	}
+	return text(doc, path[len(path)-1])
 }
 
 func text(doc map[string]any, name string) string {

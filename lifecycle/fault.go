@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -29,6 +30,7 @@ type Fault struct {
 	Kind      Kind
 	Attribute string // SCIM attribute or JSON member, when one is at fault
 	Message   string
+	Problems  []policy.Problem // of a policy document, each with its place
 	Err       error
 }
 

@@ -19,8 +19,8 @@ func (s *Service) EnsurePolicy(ctx context.Context) error {
 		return fmt.Errorf("default policy: %w", err)
 	}
 	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		version, err := tx.CurrentPolicyVersion(ctx)
-		if err != nil || version > 0 {
+		state, err := tx.PolicyState(ctx)
+		if err != nil || state.Version > 0 {
 			return err
 		}
 		row := storage.PolicyVersion{Version: 1, Digest: p.Digest(), Document: document, Applied: tx.Now(), Actor: System.Subject}
@@ -38,13 +38,14 @@ func (s *Service) EnsurePolicy(ctx context.Context) error {
 	return nil
 }
 
-// Explain says which role a title leads to, and why. It grants nothing.
-func (s *Service) Explain(ctx context.Context, f policy.Facts) (policy.Explanation, error) {
+// Explain says which role a title leads to at a participant ("" for anywhere),
+// and why. It grants nothing.
+func (s *Service) Explain(ctx context.Context, participant string, f policy.Facts) (policy.Explanation, error) {
 	const longest = 1024
 	if len(f.Title) > longest || len(f.Department) > longest {
 		return policy.Explanation{}, Faultf(KindInvalid, "title", "title or department is longer than %d bytes; send it as the identity provider would", longest)
 	}
-	p, err := s.Policy(ctx)
+	p, err := s.PolicyAt(ctx, participant)
 	if err != nil {
 		return policy.Explanation{}, err
 	}

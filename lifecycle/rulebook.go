@@ -1,0 +1,125 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// rulebook is everything that is in force under one version number: the policy
+// of all, and what it is at each participant with an overlay. It never changes.
+type rulebook struct {
+	version int64
+	plan    string // whose outcome this is while it is pending, "" otherwise
+	all     *policy.Policy
+	at      map[string]*policy.Policy
+}
+
+// of is the policy by which a participant's people are decided.
+func (r *rulebook) of(participant string) *policy.Policy {
+	if p := r.at[participant]; p != nil {
+		return p
+	}
+	return r.all
+}
+
+// readRulebook reads what is on record under a number.
+func readRulebook(ctx context.Context, r storage.Reader, version int64) (*rulebook, error) {
+	rows, err := r.ListPoliciesInForce(ctx, version)
+	if err != nil {
+		return nil, fmt.Errorf("policy version %d: %w", version, err)
+	}
+	if len(rows) == 0 || rows[0].Participant != "" {
+		return nil, fmt.Errorf("policy version %d: %w", version, storage.ErrNotFound)
+	}
+	return bind(version, rows)
+}
+
+// bind reads documents into a rulebook: the policy of all first, then overlays.
+func bind(version int64, rows []storage.PolicyVersion) (*rulebook, error) {
+	all, err := policy.Parse(rows[0].Document)
+	if err != nil {
+		return nil, fmt.Errorf("policy version %d: %w", rows[0].Version, err)
+	}
+	b := &rulebook{version: version, all: all.WithVersion(version, rows[0].Applied), at: map[string]*policy.Policy{}}
+	for _, row := range rows[1:] {
+		o, err := policy.KeptOverlay(row.Document, b.all)
+		if err != nil {
+			return nil, fmt.Errorf("overlay of %s, policy version %d: %w", row.Participant, row.Version, err)
+		}
+		b.at[row.Participant] = b.all.With(o)
+	}
+	return b, nil
+}
+
+// rulesIn answers the rulebook that r sees in force, and the one that is about
+// to be, nil when none is. Numbers are asked for every time, documents only when
+// a number moved.
+func (s *Service) rulesIn(ctx context.Context, r storage.Reader) (inForce, pending *rulebook, err error) {
+	state, err := r.PolicyState(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("policy in force: %w", err)
+	}
+	inForce = s.inForce.Load()
+	if inForce == nil || inForce.version != state.Version {
+		if inForce, err = readRulebook(ctx, r, state.Version); err != nil {
+			return nil, nil, err
+		}
+		s.inForce.Store(inForce)
+	}
+	if state.Pending == "" {
+		return inForce, nil, nil
+	}
+	pending = s.pending.Load()
+	if pending == nil || pending.plan != state.Pending || pending.version != state.Version+1 {
+		plan, err := r.GetPlan(ctx, state.Pending)
+		if err != nil {
+			return nil, nil, fmt.Errorf("pending plan %s: %w", state.Pending, err)
+		}
+		if pending, err = outcome(ctx, r, plan, state.Version); err != nil {
+			return nil, nil, err
+		}
+		s.pending.Store(pending)
+	}
+	return inForce, pending, nil
+}
+
+// outcome is the rulebook that a plan leads to from a version. Grace is counted
+// from when the plan was last changed: it comes into force moments later.
+func outcome(ctx context.Context, r storage.Reader, plan storage.Plan, from int64) (*rulebook, error) {
+	rows, err := r.ListPoliciesInForce(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("policy version %d: %w", from, err)
+	}
+	next := storage.PolicyVersion{Version: from + 1, Participant: plan.Participant, Document: plan.Document, Applied: plan.Changed}
+	i := slices.IndexFunc(rows, func(v storage.PolicyVersion) bool { return v.Participant == plan.Participant })
+	if i >= 0 {
+		rows[i] = next
+	} else {
+		rows = append(rows, next)
+	}
+	b, err := bind(from+1, rows)
+	if err != nil {
+		return nil, err
+	}
+	b.plan = plan.ID
+	return b, nil
+}
+
+// Policy answers the policy of all in force.
+func (s *Service) Policy(ctx context.Context) (*policy.Policy, error) {
+	return s.PolicyAt(ctx, "")
+}
+
+// PolicyAt answers the policy in force at a participant, overlay included; ""
+// asks for the policy of all.
+func (s *Service) PolicyAt(ctx context.Context, participant string) (*policy.Policy, error) {
+	rules, _, err := s.rulesIn(ctx, s.store)
+	if err != nil {
+		return nil, err
+	}
+	return rules.of(participant), nil
+}
