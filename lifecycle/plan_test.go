@@ -263,6 +263,17 @@ func TestBreakGlassTakesTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.applied(p.ID)
+
+	// Whoever waits for approval would have it at once when nobody is asked.
+	h = newHouse(t)
+	u := h.create(mercy, person("ana", "Emergency Medicine Physician"))
+	h.train(u)
+	h.wants(u.ID, policy.StatusReleased, "practitioner", "approval")
+	p, s = h.planned(lifecycle.PlanSpec{Document: document(t, "break-the-glass], gates: [approval], untilApproved: practitioner}", "break-the-glass]}",
+		"privileged: [emergency.override, ", "privileged: [", "breakGlass: [emergency.override]", "breakGlass: []")})
+	if s.Gates != 1 || s.BreakGlass != 1 || s.Confirm == "" {
+		t.Fatalf("summary %+v", s)
+	}
 }
 
 // A change comes into force at its time, with the same checks, or stays

@@ -118,9 +118,7 @@ func (s *Service) walkPlan(ctx context.Context, h *planHold, from, to *rulebook,
 		}
 		return nil
 	}
-	// Job codes may be read from another place than before: both are looked at.
 	q := storage.TitledQuery{Participant: participant, JobCode: to.of(participant).JobCodePath(), Limit: titledPage}
-	samePath := slices.Equal(q.JobCode, from.of(participant).JobCodePath())
 	for {
 		page, err := s.store.ListTitled(ctx, q)
 		if err != nil {
@@ -132,7 +130,7 @@ func (s *Service) walkPlan(ctx context.Context, h *planHold, from, to *rulebook,
 				Title: u.Title, Department: u.Department, UserType: u.UserType, NPI: u.NPI, JobCode: u.JobCode,
 			}
 			// What is carried through a change of role hangs on more than the title.
-			if !samePath || u.Transition || !from.of(u.Participant).LeadsAlike(to.of(u.Participant), f) {
+			if u.Transition || !from.of(u.Participant).LeadsAlike(to.of(u.Participant), f) {
 				ids = append(ids, u.ID)
 			}
 		}
@@ -172,10 +170,18 @@ func (s *Service) compare(ctx context.Context, from, to *rulebook, ids []string,
 			continue
 		}
 		p := touched{user: c.User, class: class, change: change, narrowing: c.User.Decision.Narrowing(after, to.version)}
-		t.add(p, will.BreakGlass(change.Gains))
+		t.add(p, breaksGlass(was, will, change))
 		batch = append(batch, p)
 	}
 	return batch, nil
+}
+
+// breaksGlass says whether somebody comes to emergency access: as a gain, or
+// because a gate is no longer asked for. Either policy's word on what that is
+// counts, so that a document cannot take its own change out of two people's hands.
+func breaksGlass(was, will *policy.Policy, c policy.Change) bool {
+	more := slices.Concat(c.Gains, c.Starts)
+	return was.BreakGlass(more) || will.BreakGlass(more)
 }
 
 // ComputePlan works out what a plan would do and makes it ready. It may run
