@@ -333,7 +333,10 @@ func (s *Service) AcceptLosses(ctx context.Context, by Actor, participant string
 	if err != nil {
 		return storage.BreakerCase{}, fmt.Errorf("accept losses at %s: %w", participant, err)
 	}
-	return kept, s.forgetLosses(ctx)
+	if err := s.forgetLosses(ctx); err != nil { // the sweep does it, then
+		s.log.WarnContext(ctx, "what an accepted case staged is not forgotten yet", "case", kept.ID, "error", err)
+	}
+	return kept, nil
 }
 
 // closeCase closes the open case as f says. Losses that came after a restore had
