@@ -100,6 +100,8 @@ func takenBy(where string, err error) error {
 		return &storage.ConflictError{Attribute: "externalId"}
 	case "users_healthix_username", "users.healthix_username":
 		return &storage.ConflictError{Attribute: "username"}
+	case "learner_lms_id", "learner.lms_id":
+		return &storage.ConflictError{Attribute: "lmsId"}
 	case "policy_version_pkey", "policy_version.version":
 		return storage.ErrStale
 	default:
