@@ -64,6 +64,8 @@ func TestDocumentListsTheRequests(t *testing.T) {
 	note("Poll.Next", s.client.PollFrom(time.Time{}).Next(ctx, func(Achievement) error { return nil }))
 	_, err = s.client.Completed(ctx, id)
 	note("Completed", err)
+	_, err = s.client.Find(ctx, juneID)
+	note("Find", err)
 	note("Deactivate", s.client.Deactivate(ctx, id))
 	note("Reactivate", s.client.Reactivate(ctx, id))
 	note("Reset course", s.client.Reset(ctx, id, privacy))
@@ -91,8 +93,6 @@ func TestDocumentHasTheFigures(t *testing.T) {
 		fmt.Sprintf("%d requests a minute for a key", perMinute),
 		fmt.Sprintf("%d for polling, %d for confirmations, %d for everything else", cap(b.lanes[lanePoll].free), cap(b.lanes[laneConfirm].free), cap(b.lanes[laneWrite].free)),
 		fmt.Sprintf("never sees more than %d", perMinute),
-		fmt.Sprintf("hands out at most %d in any minute", hintsPerMinute),
-		fmt.Sprintf("Beyond %d waiting learners", mostHints),
 		fmt.Sprintf("reads again from %.0f hours", Overlap.Hours()),
 		fmt.Sprintf("Lists of %d and more may take further pages of up to %d", shortest, page),
 		fmt.Sprintf("silences all calls, %.0f minutes at most", longestRetryAfter.Minutes()),

@@ -184,6 +184,22 @@ func (c *Client) put(ctx context.Context, rec record, changes ...change) error {
 	return nil
 }
 
+// Find answers the id of the record that is ours of a user; ErrNotFound when
+// there is none.
+func (c *Client) Find(ctx context.Context, userID string) (litmosID string, err error) {
+	own, err := c.get(ctx, userID)
+	if errors.Is(err, ErrNotFound) {
+		own, err = c.search(ctx, userID, err)
+	}
+	if err == nil && !strings.EqualFold(own.text("UserName"), userID) {
+		err = ErrNotFound // answered by id
+	}
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", userID, err)
+	}
+	return own.text("Id"), nil
+}
+
 // Deactivate ends a leaver's way into Litmos. A record that is gone is as good
 // as inactive.
 func (c *Client) Deactivate(ctx context.Context, litmosID string) error {

@@ -98,6 +98,24 @@ func TestEnrolAfterASilentAnswer(t *testing.T) {
 	s.enrol(june)
 }
 
+func TestFindKnowsOurs(t *testing.T) {
+	for _, byName := range []bool{true, false} {
+		s := newStage(t, nil)
+		s.fake.Set(litmosfake.Knobs{NoByName: !byName})
+		other := s.fake.AddUser("jpark", "June", "Park", "june@other.example")
+		if _, err := s.client.Find(t.Context(), juneID); !errors.Is(s.say(err), ErrNotFound) {
+			t.Errorf("by name %v, before: %v, want ErrNotFound", byName, err)
+		}
+		id := s.enrol(june)
+		if got, err := s.client.Find(t.Context(), strings.ToUpper(juneID)); got != id || s.say(err) != nil {
+			t.Errorf("by name %v: %q, %v; want %q", byName, got, err, id)
+		}
+		if got, err := s.client.Find(t.Context(), other); !errors.Is(s.say(err), ErrNotFound) {
+			t.Errorf("by name %v, another's record: %q, %v; want ErrNotFound", byName, got, err)
+		}
+	}
+}
+
 func TestEnrolNeverAdopts(t *testing.T) {
 	s := newStage(t, nil)
 	other := s.fake.AddUser("jpark", "June", june.FamilyName, strings.ToUpper(june.Email))
