@@ -29,6 +29,7 @@ type trail struct {
 	fault   error // why a 5xx was answered
 	notes   []slog.Attr
 	heard   *exchange // nil: no row in the request log
+	secret  string    // that the path ended with, which r.URL does not hold any more
 }
 
 type trailKey struct{}
@@ -58,7 +59,8 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 func (s *server) door(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now() // a duration, never a fact
-		t := &trail{id: r.Header.Get("X-Request-Id"), address: s.address(r), route: "unknown"}
+		r, secret := unnamed(r)
+		t := &trail{id: r.Header.Get("X-Request-Id"), address: s.address(r), route: "unknown", secret: secret}
 		if !saneID.MatchString(t.id) {
 			t.id = uuid.NewString()
 		}
