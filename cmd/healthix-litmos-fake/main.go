@@ -59,7 +59,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:9090", "listen `address`")
 	flags.StringVar(&s.options.Key, "key", "fake-key", "the API key it accepts")
-	flags.StringVar(&s.hook, "hook", "", "`URL` that gets the webhooks, such as http://127.0.0.1:8080/hooks/litmos/SECRET")
+	flags.StringVar(&s.hook, "hook", "", "`URL` that gets the webhooks, such as http://127.0.0.1:8080/api/v1/hooks/litmos/SECRET")
 	flags.Uint64Var(&s.options.Seed, "seed", uint64(time.Now().UnixNano()), "of what happens at random") //nolint:gosec // after 1970
 	flags.Func("course", "offer a course, `ID=NAME`; may be repeated", add(&s.courses))
 	flags.Func("path", "offer a learning path, `ID=NAME:COURSE,COURSE`; may be repeated", add(&s.paths))

@@ -71,6 +71,10 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	if err != nil {
 		return nil, err
 	}
+	training, err := p.settings.lms()
+	if err != nil {
+		return nil, err
+	}
 	store, err := p.openStore(ctx)
 	if err != nil {
 		return nil, err
@@ -80,7 +84,7 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 		return nil, errors.Join(err, store.Close())
 	}
 	h.deeds, err = lifecycle.New(lifecycle.Options{
-		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log,
+		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log, LMS: training,
 	})
 	if err == nil {
 		err = h.deeds.EnsurePolicy(ctx)

@@ -41,7 +41,7 @@ func (c *policyLint) Run(ctx context.Context, p *program) error {
 	if c.Participant != "" {
 		summary, err = c.overlay(ctx, p, from, &v)
 	} else {
-		summary, err = c.policy(from, &v)
+		summary, err = c.policy(p, from, &v)
 	}
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *policyLint) Run(ctx context.Context, p *program) error {
 }
 
 // policy lints a policy of all.
-func (c *policyLint) policy(from policy.Source, v *lintView) (summary string, err error) {
+func (c *policyLint) policy(p *program, from policy.Source, v *lintView) (summary string, err error) {
 	fixtures, err := readFixtures(c.Tests, c.File)
 	var wrong *policy.DocumentError
 	if errors.As(err, &wrong) {
@@ -78,7 +78,7 @@ func (c *policyLint) policy(from policy.Source, v *lintView) (summary string, er
 	} else if err != nil {
 		return "", err
 	}
-	checked, findings := policy.LintSource(from, policy.LintOptions{Fixtures: fixtures})
+	checked, findings := policy.LintSource(from, policy.LintOptions{Fixtures: fixtures, LMS: p.settings.LitmosURL != ""})
 	v.Findings = append(v.Findings, findings...)
 	if checked == nil {
 		return "", nil

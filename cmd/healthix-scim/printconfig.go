@@ -23,6 +23,9 @@ func printConfig(w io.Writer, s settings, from sources) error {
 		if text, ok := shown.(string); ok && field.Tag.Get("secret") == "url" {
 			shown = starred(text)
 		}
+		if shown != "" && field.Tag.Get("secret") == "whole" {
+			shown = stars
+		}
 		if list, ok := shown.([]string); ok {
 			shown = strings.Join(list, ",")
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/healthix/healthix-scim/api"
 	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/connector/litmos"
 	"github.com/healthix/healthix-scim/scim"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -52,6 +53,7 @@ type server struct {
 	leaving  atomic.Bool
 	nodes    atomic.Int32 // servers on this database, this one included
 	notice   time.Duration
+	trains   bool               // there is an LMS
 	ends     context.CancelFunc // of the work in the background
 	work     sync.WaitGroup
 }
@@ -105,6 +107,7 @@ func (p *program) start(ctx context.Context) (*server, error) {
 	handler, checker, err := s.assemble(ctx, api.Options{
 		BaseURL: s.base, Version: version(), TrustedProxies: proxies, RateLimit: rate,
 		PortalStandIn: standIn, Metrics: metrics, HideMetrics: p.settings.MetricsAddr != "", Log: p.log,
+		HookSecrets: p.settings.hookSecrets(), ReadHook: litmos.ParseHook,
 	})
 	if err != nil {
 		return giveUp(errors.Join(err, s.house.store.Close()))
@@ -113,6 +116,7 @@ func (p *program) start(ctx context.Context) (*server, error) {
 		s.notice = noticeTime
 	}
 	p.remarks(proxies)
+	s.trains = p.settings.LitmosURL != ""
 	s.background(ctx, checker, keep)
 	s.serve(door, handler, p.settings.Addr, tlsConfig)
 	if len(listeners) > 1 {
@@ -187,6 +191,10 @@ func (s *server) background(ctx context.Context, checker *auth.Checker, keep age
 	s.run("retention", func() error { s.forget(ctx, keep); return nil })
 	s.run("renewals", func() error { s.renewals(ctx); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
+	if s.trains {
+		s.untaught(ctx)
+		s.run("LMS", func() error { return s.house.deeds.RunLMS(ctx) })
+	}
 }
 
 // do does a job, and says when it failed: somebody may wait for a mail.
@@ -220,6 +228,9 @@ func (s *server) gauge(ctx context.Context) {
 		}
 		if cases, err := s.house.store.ListOpenCases(ctx); err == nil {
 			s.metrics.Breakers(cases)
+		}
+		if training, err := s.house.deeds.LMSState(ctx); err == nil && training != nil {
+			s.metrics.LMS(*training)
 		}
 		select {
 		case <-tick.C:

@@ -34,6 +34,12 @@ type settings struct {
 	MailURLFile     string   `name:"mail-url-file" placeholder:"FILE" help:"File that holds the mail URL."`
 	MailFrom        string   `name:"mail-from" placeholder:"ADDRESS" default:"no-reply@localhost" help:"Sender of mails."`
 	PortalURL       string   `name:"portal-url" placeholder:"URL" help:"Where activation links point. Default: BASE_URL/portal, where a stand-in page answers."`
+	LitmosURL       string   `name:"litmos-url" placeholder:"URL" help:"The LMS, such as https://api.litmos.com/v1.svc: people are enrolled there before they are invited."`
+	LitmosAPIKey    string   `name:"litmos-api-key" placeholder:"KEY" secret:"whole" help:"API key of an Account Owner."`
+	LitmosKeyFile   string   `name:"litmos-api-key-file" placeholder:"FILE" help:"File that holds the API key."`
+	LitmosSource    string   `name:"litmos-source" placeholder:"NAME" default:"healthix" help:"What the LMS's logs call this server."`
+	LitmosHook      string   `name:"litmos-hook-secret" placeholder:"SECRET" secret:"whole" help:"End of the webhooks' path; two, comma-separated, while they are being exchanged."`
+	LitmosHookFile  string   `name:"litmos-hook-secret-file" placeholder:"FILE" help:"File that holds the webhooks' secret."`
 	MetricsAddr     string   `name:"metrics-addr" placeholder:"HOST:PORT" help:"Serve /metrics on an address of its own. Default: on the listen address."`
 	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests. A participant's own setting wins."`
 	KeepRecord      string   `name:"retention-record" placeholder:"AGE" default:"6y" help:"How long the record is kept at least: 6y or more. This version deletes nothing of it."`
@@ -42,12 +48,6 @@ type settings struct {
 	Actor           string   `name:"actor" placeholder:"NAME" help:"Who is on record for what commands do. Default: the system user."`
 	Dev             bool     `name:"dev" help:"Development: on PostgreSQL too, generate keys (in the working directory) and write mail to a folder."`
 	Insecure        bool     `name:"insecure" help:"Trials: listen off loopback without TLS and without trusted proxies."`
-}
-
-// notYet are settings of the product that have no effect in this version. They
-// are refused: who sets one relies on it.
-var notYet = []string{
-	"LITMOS_URL", "LITMOS_API_KEY", "LITMOS_SOURCE", "LITMOS_HOOK_SECRET",
 }
 
 // finish reads the settings that are given as files and fills in what follows
@@ -60,6 +60,8 @@ func (s *settings) finish(from sources) error {
 	}{
 		{&s.DatabaseURL, s.DatabaseURLFile, "database-url", "database-url-file"},
 		{&s.MailURL, s.MailURLFile, "mail-url", "mail-url-file"},
+		{&s.LitmosAPIKey, s.LitmosKeyFile, "litmos-api-key", "litmos-api-key-file"},
+		{&s.LitmosHook, s.LitmosHookFile, "litmos-hook-secret", "litmos-hook-secret-file"},
 	} {
 		if pair.file == "" || from[pair.name] > from[pair.also] {
 			continue
@@ -74,6 +76,9 @@ func (s *settings) finish(from sources) error {
 		if *pair.value = strings.TrimSpace(string(text)); *pair.value == "" {
 			return fmt.Errorf("read %s: %s is empty", variable(pair.also), pair.file)
 		}
+	}
+	if err := s.checkLitmos(); err != nil {
+		return err
 	}
 	if s.Actor == "" {
 		s.Actor = systemUser()

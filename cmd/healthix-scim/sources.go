@@ -144,11 +144,6 @@ func scalar(n *yaml.Node) (string, error) {
 
 // unknown says why a name is not taken, and what may have been meant.
 func unknown(name string, known []string, spell func(string) string) error {
-	for _, later := range notYet {
-		if strings.TrimSuffix(strings.TrimPrefix(strings.ToUpper(name), prefix), "_FILE") == later {
-			return errors.New("this setting is not available in this version; leave it out")
-		}
-	}
 	spelt := make([]string, len(known))
 	for i, k := range known {
 		spelt[i] = spell(k)
