@@ -103,7 +103,9 @@ func (w *breakerWalk) create(r *rapid.T) {
 	if active {
 		w.begin(u.ID)
 	}
-	w.trainUser(u)
+	if w.made%3 == 0 { // the others wait for training, and have active to lose
+		w.trainUser(u)
+	}
 }
 
 func (w *breakerWalk) trainUser(u storage.User) {
