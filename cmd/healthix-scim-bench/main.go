@@ -1,7 +1,8 @@
 // Command healthix-scim-bench measures the server against two yardsticks in the
 // same run: pgbench on the same PostgreSQL (two narrow inserts, or one select)
-// and a bare HTTP echo. It prints ratios, because the figures of a shared
-// machine mean nothing alone. It starts and stops everything itself, on
+// and a bare HTTP echo. At the end it plans policy changes over many people, held
+// against one query that reads them. It prints ratios, because the figures of a
+// shared machine mean nothing alone. It starts and stops everything itself, on
 // loopback, and judges nothing.
 package main
 
@@ -21,6 +22,7 @@ import (
 type options struct {
 	server  string
 	users   int
+	people  int
 	clients int
 	rounds  int
 	seconds time.Duration
@@ -31,6 +33,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.server, "server", "bin/healthix-scim", "the server's binary")
 	flag.IntVar(&o.users, "users", 5000, "users before the measuring begins")
+	flag.IntVar(&o.people, "people", 100000, "people whom policy changes are planned over at the end; 0 leaves that out")
 	flag.IntVar(&o.clients, "clients", 16, "requests in flight, and pgbench's clients")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; each measures everything once, in turn")
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "length of one measurement")
@@ -97,7 +100,11 @@ func measure(ctx context.Context, o options) error {
 			seen[c.name] = append(seen[c.name], got)
 		}
 	}
-	return report(cases, seen, echo)
+	if err := report(cases, seen, echo); err != nil || o.people == 0 {
+		return err
+	}
+	fmt.Println()
+	return stage.plans(ctx, os.Stdout)
 }
 
 // report prints medians, and the median of the ratios round by round.

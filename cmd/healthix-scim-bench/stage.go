@@ -34,6 +34,7 @@ type stage struct {
 	other   string // scope scim, of a participant with a limit of rate
 	admin   string // scope operator
 	client  *http.Client
+	server  *exec.Cmd
 	ids     []string
 	made    atomic.Int64
 	undo    []func()
@@ -143,6 +144,7 @@ func (s *stage) startServer(ctx context.Context, binary, database string) error 
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("start the server: %w", err)
 	}
+	s.server = server
 	s.later(func() { end(server) })
 	s.url = "http://" + address
 	if err := s.ready(ctx); err != nil {
