@@ -85,17 +85,13 @@ func (s *Service) confirm(ctx context.Context, l storage.Learner) error {
 // pollOnce is PollLMS as it is repeated: once a minute, whatever was found.
 func (s *Service) pollOnce(ctx context.Context) (int, error) { return 0, s.PollLMS(ctx) }
 
-// PollLMS takes in what people completed since it last looked. The first time it
-// looks for those who wait for training already, too.
+// PollLMS takes in what people completed since it last looked.
 func (s *Service) PollLMS(ctx context.Context) error {
 	since, found, err := s.store.FindBookmark(ctx, bookPoll)
 	if err != nil {
 		return err
 	}
 	if !found {
-		if err := s.adoptLearners(ctx); err != nil {
-			return err
-		}
 		since = s.Now().Add(-firstLook)
 	}
 	next, err := s.lms.Completions(ctx, since, func(c Completion) error {

@@ -93,37 +93,63 @@ func without(list, known []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(id string) bool { return slices.Contains(known, id) })
 }
 
-// adoptLearners notes everybody who was invited to training before there was an
-// LMS, and waits.
-func (s *Service) adoptLearners(ctx context.Context) error {
+// adoptLearners notes everybody who was invited to training without being
+// enrolled, and waits: before there was an LMS, or when the policy named no
+// course yet. It answers how many they are.
+func (s *Service) adoptLearners(ctx context.Context) (int, error) {
+	adopted := 0
 	q := storage.Query{Limit: walk, Now: s.Now(), Filter: storage.Cmp{Field: storage.FieldGate, Op: storage.OpEq, Value: string(policy.GateTraining)}}
 	for {
 		users, _, err := s.store.ListUsers(ctx, q)
 		if err != nil || len(users) == 0 {
-			return err
-		}
-		err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-			for _, u := range users {
-				if u.InvitedAt == nil || !trainingDue(u, u.Access(tx.Now())) {
-					continue
-				}
-				if _, found, err := tx.LockLearner(ctx, u.ID); err != nil || found {
-					if err != nil {
-						return err
-					}
-					continue
-				}
-				if err := putDue(ctx, tx, storage.Learner{User: u.ID, Participant: u.Participant, State: storage.LearnerWaiting}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("learners there are already: %w", err)
+			return adopted, err
 		}
 		q.After = users[len(users)-1].Position(q)
+		var waiting []storage.User
+		for _, u := range users {
+			d := u.Access(q.Now)
+			if u.InvitedAt == nil || !trainingDue(u, d) {
+				continue
+			}
+			in, err := s.PolicyAt(ctx, u.Participant)
+			if err != nil {
+				return adopted, err
+			}
+			if len(coursesOf(in, d.Gate(policy.GateTraining).Missing)) > 0 {
+				waiting = append(waiting, u)
+			}
+		}
+		n, err := s.adopt(ctx, waiting)
+		if err != nil {
+			return adopted, fmt.Errorf("learners there are already: %w", err)
+		}
+		adopted += n
 	}
+}
+
+// adopt notes those who are nobody's learner yet.
+func (s *Service) adopt(ctx context.Context, users []storage.User) (n int, err error) {
+	if len(users) == 0 {
+		return 0, nil
+	}
+	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+		n = 0
+		for _, u := range users {
+			_, found, err := tx.LockLearner(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			if found {
+				continue
+			}
+			if err := putDue(ctx, tx, storage.Learner{User: u.ID, Participant: u.Participant, State: storage.LearnerWaiting}); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	return n, err
 }
 
 // ResetTraining lets a user take a module again whose training ends: where the
@@ -287,8 +313,9 @@ func (s *Service) TendLearners(ctx context.Context) (int, error) {
 	return len(due), nil
 }
 
-// touchLearners looks at everybody again under a policy version that is new:
-// it may name other courses. Who lacks nothing costs the LMS no request.
+// touchLearners looks at everybody again under a policy version that is new to
+// this process: it may name other courses. Who lacks nothing costs the LMS no
+// request.
 func (s *Service) touchLearners(ctx context.Context) (int, error) {
 	p, err := s.Policy(ctx)
 	if err != nil || p.Version() == s.touched.Load() {
@@ -299,7 +326,10 @@ func (s *Service) touchLearners(ctx context.Context) (int, error) {
 		n, err = tx.TouchLearners(ctx, p.Version(), tx.Now(), walk)
 		return err
 	})
-	if err == nil && n == 0 {
+	if err != nil || n > 0 {
+		return n, err
+	}
+	if n, err = s.adoptLearners(ctx); err == nil {
 		s.touched.Store(p.Version())
 	}
 	return n, err

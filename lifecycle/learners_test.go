@@ -608,8 +608,8 @@ func TestLMSThatComesLater(t *testing.T) {
 		s.work()
 		s.mails("ana", "invitation")
 		s.restart()
-		s.pollNow()
 		s.tell()
+		s.pollNow()
 		s.assigned(s.is(u.ID, storage.LearnerEnrolled).LMSID, both)
 		s.mails("ana", "invitation")
 		if _, found, _ := s.store.FindLearner(s.ctx, trained.ID); found {
@@ -621,6 +621,25 @@ func TestLMSThatComesLater(t *testing.T) {
 		}
 		s.tell()
 		s.assigned(s.is(trained.ID, storage.LearnerEnrolled).LMSID, both)
+	})
+}
+
+// While the policy names no course people are invited at once; when it does,
+// those who wait are enrolled, and nobody is invited twice.
+func TestCoursesThatComeLater(t *testing.T) {
+	atSchool(t, func(s *school) {
+		s.applied(s.planOf(policy.Default()).ID)
+		u := s.create(mercy, person("ana", "Registered Nurse"))
+		s.tell()
+		s.pollNow()
+		s.mails("ana", "invitation")
+		if _, found, err := s.store.FindLearner(s.ctx, u.ID); found || err != nil {
+			s.t.Errorf("a learner without a course: %v, %v", found, err)
+		}
+		s.applied(s.planOf(courses(s.t)).ID)
+		s.tell()
+		s.assigned(s.is(u.ID, storage.LearnerEnrolled).LMSID, both)
+		s.mails("ana", "invitation")
 	})
 }
 

@@ -59,6 +59,10 @@ type Store interface {
 	// answers how many.
 	DeleteRequests(ctx context.Context, before time.Time, limit int) (int, error)
 
+	// DeleteAccessChanges forgets at most limit changes from before an instant and
+	// answers how many.
+	DeleteAccessChanges(ctx context.Context, before time.Time, limit int) (int, error)
+
 	// Beat is a server's sign of life. It answers how many servers gave one in
 	// the last 15 seconds, this one included.
 	Beat(ctx context.Context, node string) (alive int, err error)
@@ -195,9 +199,25 @@ type Reader interface {
 	// FindBookmark answers how far a walk came.
 	FindBookmark(ctx context.Context, name string) (time.Time, bool, error)
 
+	// ListUnreminded answers active users of open participants whose training
+	// ends soon and who were not promised the reminder that is due, the first to
+	// end first. Whether another gate is closed, the caller looks.
+	ListUnreminded(ctx context.Context, q ReminderQuery) ([]User, error)
+
 	// ListExpired answers released users whose validUntil has passed and who
 	// were not decided again since, oldest first.
 	ListExpired(ctx context.Context, now time.Time, limit int) ([]User, error)
+
+	// ListAccessChanges answers changes after a place in the order of their commits,
+	// and the place of a reader who has seen them. Whoever commits later comes after
+	// that place, however long ago the deed began. ErrAhead when there is no such
+	// place here.
+	ListAccessChanges(ctx context.Context, after ChangePlace, limit int) ([]AccessChange, ChangePlace, error)
+	// LastAccessChange answers the place of the last that can be read, zero for
+	// none, and the place of a reader who has seen them all.
+	LastAccessChange(ctx context.Context) (last, end ChangePlace, err error)
+	// ListUsersByID answers users, deleted ones too; ids that are nobody's are left out.
+	ListUsersByID(ctx context.Context, ids []string) (map[string]User, error)
 
 	ListHistory(ctx context.Context, user string) ([]HistoryRow, error)   // oldest first
 	ListEntries(ctx context.Context, user string) ([]EntryRow, error)     // "" for all; oldest first
@@ -308,15 +328,28 @@ type Tx interface {
 	// asked again since; again is when it is to be, nil for not.
 	AskLearner(ctx context.Context, lmsID string, at time.Time) error
 	AnsweredLearner(ctx context.Context, user string, asked time.Time, again *time.Time) error
-	// TouchLearners makes those due who were brought in line with an older policy
-	// version, at most limit, RetryLearners those who were refused; they answer
-	// how many.
+	// TouchLearners makes those due who did not leave and were brought in line
+	// with an older policy version, at most limit, RetryLearners those who were
+	// refused; they answer how many.
 	TouchLearners(ctx context.Context, policy int64, at time.Time, limit int) (int, error)
 	RetryLearners(ctx context.Context, at time.Time) (int, error)
 	PutBookmark(ctx context.Context, name string, at time.Time) error
+	// MoveBookmark moves a bookmark on; false when somebody else came as far
+	// before, so that of several who try one goes on.
+	MoveBookmark(ctx context.Context, name string, at time.Time) (moved bool, err error)
+	// MarkReminded keeps that a reminder is promised. due is false when that one,
+	// or one nearer to the same end, was before.
+	MarkReminded(ctx context.Context, m Reminder) (due bool, err error)
+	// DeleteReminders forgets at most limit reminders of training that ended
+	// before an instant, and answers how many.
+	DeleteReminders(ctx context.Context, before time.Time, limit int) (int, error)
 	// TakeLease takes a lease or prolongs it; false while another holder has it.
 	TakeLease(ctx context.Context, name, holder string, until time.Time) (bool, error)
 	DropLease(ctx context.Context, name, holder string) error
+
+	// PutAccessChange keeps that the portal should ask again; the store gives the
+	// place.
+	PutAccessChange(ctx context.Context, c AccessChange) error
 
 	// Append keeps an entry; no lock, no chain head to wait for.
 	Append(ctx context.Context, e audit.Entry) error

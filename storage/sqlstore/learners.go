@@ -172,7 +172,7 @@ func (t *tx) AnsweredLearner(ctx context.Context, user string, asked time.Time, 
 // in line with an older policy version, and answers how many.
 func (t *tx) TouchLearners(ctx context.Context, policy int64, at time.Time, limit int) (int, error) {
 	n, err := t.do(ctx, `update learner set due = ?, policy = ?, row_version = row_version + 1 where user_id in (
-	  select user_id from learner where policy < ? and state in ('enrolled', 'refused') order by user_id limit ?)`, instant(at), policy, policy, limit)
+	  select user_id from learner where policy < ? and state <> 'off' order by user_id limit ?)`, instant(at), policy, policy, limit)
 	return n, wrapped(err, "look at learners again")
 }
 

@@ -150,10 +150,10 @@ func learnersAreTouched(h *house) {
 		})
 		return n
 	}
-	if a, b, c := touch(), touch(), touch(); a != 1 || b != 1 || c != 0 {
-		h.Errorf("touched %d, %d, %d; want 1, 1, 0", a, b, c)
+	if a, b, c, d := touch(), touch(), touch(), touch(); a != 1 || b != 1 || c != 1 || d != 0 {
+		h.Errorf("touched %d, %d, %d, %d; want 1, 1, 1, 0", a, b, c, d)
 	}
-	if got := namesOf(h.ListDueLearners(ctx, minute(7), 9)); got != "[u1 u2]" {
+	if got := namesOf(h.ListDueLearners(ctx, minute(7), 9)); got != "[u1 u2 u4]" {
 		h.Errorf("due after a new policy: %s", got)
 	}
 	l := h.learner("u1")
