@@ -222,7 +222,8 @@ func (s *Service) DraftSynonym(ctx context.Context, by Actor, participant, key, 
 	if i < 0 || key == "" {
 		return storage.Plan{}, Faultf(KindNotFound, "key", "no title %q is waiting; the queue lists those that do", key)
 	}
-	raw := strings.TrimSpace(waiting[i].Title)
+	// What opens a formula in a spreadsheet is no part of a title.
+	raw := strings.TrimLeft(strings.TrimSpace(waiting[i].Title), "=+-@ \t\r\n")
 	rules, _, err := s.rulesIn(ctx, s.store)
 	if err != nil {
 		return storage.Plan{}, err

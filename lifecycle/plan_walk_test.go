@@ -34,6 +34,14 @@ var variants = []variant{
 		roles: map[string]string{"Registered Nurse": "", "Emergency Medicine Physician": "practitioner"},
 	},
 	{
+		// Less for nurses, and more asked of who becomes a practitioner instead.
+		replace: []string{
+			"Registered Nurse,clinical practitioner,practitioner,\"RN", "Registered Nurse,clinical practitioner,clinical-staff,\"RN",
+			"clinical.sensitive], modules: [nys-policy, clinical-access]}", "clinical.sensitive], modules: [nys-policy, clinical-access, break-the-glass]}",
+		},
+		roles: map[string]string{"Registered Nurse": "clinical-staff"},
+	},
+	{
 		// Clinical staff must know about emergencies as well, and have ten days to learn it.
 		replace: []string{
 			"clinical.summary, clinical.full], modules: [nys-policy, clinical-access]}", "clinical.summary, clinical.full], modules: [nys-policy, clinical-access, break-the-glass]}",

@@ -112,9 +112,13 @@ func (s *Service) PutInForce(ctx context.Context, id string, progress Progress) 
 	if plan.State != PlanApplying {
 		return plan, nil
 	}
-	return s.heldPlan(ctx, id, func(ctx context.Context, h *planHold) (storage.Plan, error) {
-		return s.putInForce(ctx, h, plan, progress)
+	plan, err = s.heldPlan(ctx, id, PlanApplying, func(ctx context.Context, h *planHold, p storage.Plan) (storage.Plan, error) {
+		return s.putInForce(ctx, h, p, progress)
 	})
+	if err != nil {
+		return storage.Plan{}, fmt.Errorf("apply plan %s: %w", id, err)
+	}
+	return plan, nil
 }
 
 func (s *Service) putInForce(ctx context.Context, h *planHold, plan storage.Plan, progress Progress) (storage.Plan, error) {
@@ -122,16 +126,13 @@ func (s *Service) putInForce(ctx context.Context, h *planHold, plan storage.Plan
 	by := Actor{Kind: "operator", Subject: plan.AppliedBy}
 	why, err := s.foreseeAll(ctx, h, plan, progress)
 	if err != nil {
-		return storage.Plan{}, fmt.Errorf("apply plan %s: %w", id, err)
+		return storage.Plan{}, err
 	}
 	if why != "" {
 		return s.giveUp(ctx, by, id, why)
 	}
-	kept, err := s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
-		if p.State != PlanApplying {
-			return errUnmoved
-		}
-		if err := h.stillHeld(*p); err != nil {
+	return s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
+		if err := h.stillHeld(*p, PlanApplying); err != nil {
 			return err
 		}
 		p.State, p.Version = PlanApplied, p.Base+1
@@ -142,6 +143,9 @@ func (s *Service) putInForce(ctx context.Context, h *planHold, plan storage.Plan
 		if err := tx.PutPolicy(ctx, row); err != nil {
 			return fmt.Errorf("keep policy version %d: %w", row.Version, err)
 		}
+		if err := noteAccessOfAll(ctx, tx, p.Participant); err != nil {
+			return fmt.Errorf("change of access of everybody: %w", err)
+		}
 		if err := tx.PendPolicy(ctx, ""); err != nil {
 			return fmt.Errorf("end the change of policy: %w", err)
 		}
@@ -150,20 +154,18 @@ func (s *Service) putInForce(ctx context.Context, h *planHold, plan storage.Plan
 		}
 		return s.planEntry(ctx, tx, by, *p, "policy.applied", "A new policy version came into force.")
 	})
-	if err != nil {
-		return storage.Plan{}, fmt.Errorf("apply plan %s: %w", id, err)
-	}
-	return kept, nil
 }
 
 // beginScheduled makes the checks of ApplyPlan at the time it was scheduled for.
 // What may not come into force stays unapplied, and says so loudly.
 func (s *Service) beginScheduled(ctx context.Context, id string) (storage.Plan, error) {
 	var refused *Fault
+	by := Actor{Kind: "operator"}
 	plan, err := s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
 		if p.State != PlanScheduled {
 			return errUnmoved
 		}
+		by.Subject = p.AppliedBy
 		err := s.mayApply(ctx, tx, *p)
 		if err == nil {
 			if err = tx.PendPolicy(ctx, p.ID); errors.Is(err, storage.ErrStale) {
@@ -184,7 +186,7 @@ func (s *Service) beginScheduled(ctx context.Context, id string) (storage.Plan, 
 	if refused == nil {
 		return plan, err
 	}
-	return s.giveUp(ctx, Actor{Kind: "operator", Subject: plan.AppliedBy}, id, refused.Message)
+	return s.giveUp(ctx, by, id, refused.Message)
 }
 
 // giveUp refuses a plan that was to be applied, forgets what was foreseen, and
@@ -194,8 +196,29 @@ func (s *Service) giveUp(ctx context.Context, by Actor, id, why string) (storage
 	if err != nil {
 		return storage.Plan{}, fmt.Errorf("refuse plan %s: %w", id, err)
 	}
-	s.log.ErrorContext(ctx, "policy change was not put in force", "plan", id, "why", why)
-	return plan, s.forgetEffects(ctx, id)
+	if plan.State != PlanRefused { // somebody else was faster
+		return plan, nil
+	}
+	s.log.ErrorContext(ctx, "policy change was not put in force", "plan", id, "why", plan.Note)
+	return plan, s.forgetRefused(ctx, id)
+}
+
+// WithdrawPlan ends a plan that is not in force yet: one that was scheduled by
+// mistake, or that stands in the way of another.
+func (s *Service) WithdrawPlan(ctx context.Context, by Actor, id string) (storage.Plan, error) {
+	plan, err := s.store.GetPlan(ctx, id)
+	if err != nil {
+		return storage.Plan{}, fmt.Errorf("plan %s: %w", id, err)
+	}
+	if plan.State != PlanApplied && plan.State != PlanRefused {
+		if plan, err = s.refusePlan(ctx, by, id, "withdrawn by "+by.Subject); err != nil {
+			return storage.Plan{}, fmt.Errorf("withdraw plan %s: %w", id, err)
+		}
+	}
+	if plan.State == PlanApplied {
+		return storage.Plan{}, Faultf(KindRefused, "plan", "the plan is in force as version %d; roll back to the version before instead", plan.Version)
+	}
+	return plan, s.forgetRefused(ctx, id)
 }
 
 // foreseeAll decides everybody under the pending policy and keeps what it takes
@@ -209,8 +232,11 @@ func (s *Service) foreseeAll(ctx context.Context, h *planHold, plan storage.Plan
 	if err != nil {
 		return "", err
 	}
-	if from.version != plan.Base || to == nil || to.plan != plan.ID {
+	if from.version != plan.Base {
 		return movedBase(plan.Base, from.version), nil
+	}
+	if to == nil || to.plan != plan.ID {
+		return "", Faultf(KindUnavailable, "plan", "the plan is not pending any more; look at it again shortly")
 	}
 	// Deeds that began before the change was pending do not foresee it: they end
 	// before anybody is looked at. What is left of an earlier attempt is worked
@@ -218,7 +244,13 @@ func (s *Service) foreseeAll(ctx context.Context, h *planHold, plan storage.Plan
 	if err := s.store.Barrier(ctx); err != nil {
 		return "", fmt.Errorf("wait for deeds under way: %w", err)
 	}
-	if err := s.forgetEffects(ctx, plan.ID); err != nil {
+	if err := forget(func() (n int, err error) {
+		err = h.write(ctx, PlanApplying, func(ctx context.Context, tx storage.Tx) (err error) {
+			n, err = tx.DeleteEffects(ctx, plan.ID, "", forgetPage)
+			return err
+		})
+		return n, errors.Join(err, h.renew(ctx))
+	}); err != nil {
 		return "", err
 	}
 	t, err := s.walkPlan(ctx, h, from, to, plan.Participant, progress, func(ctx context.Context, batch []touched) error {
@@ -226,12 +258,19 @@ func (s *Service) foreseeAll(ctx context.Context, h *planHold, plan storage.Plan
 		for i, p := range batch {
 			effects[i] = storage.Effect{User: p.user.ID, Narrowing: p.narrowing}
 		}
-		return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error { return tx.AddEffects(ctx, plan.ID, effects) })
+		return h.write(ctx, PlanApplying, func(ctx context.Context, tx storage.Tx) error { return tx.AddEffects(ctx, plan.ID, effects) })
 	})
 	if err != nil {
 		return "", err
 	}
-	return exceeds(planned, t.summary()), nil
+	found := t.summary()
+	if why := exceeds(planned, found); why != "" {
+		return why, nil
+	}
+	if found.Confirm != "" && plan.Confirmed == nil { // it was not so when it was planned
+		return "a second operator must confirm this change by now, because " + found.Confirm + "; plan it again", nil
+	}
+	return "", nil
 }
 
 // exceeds says in what a change goes beyond what was planned (product rule 12),
@@ -287,9 +326,16 @@ func (s *Service) CarryOut(ctx context.Context, id string, progress Progress) (s
 	if err != nil || plan.State != PlanApplied || plan.Carried != nil {
 		return plan, err
 	}
-	return s.heldPlan(ctx, id, func(ctx context.Context, h *planHold) (storage.Plan, error) {
-		return s.carryOut(ctx, h, plan, progress)
+	plan, err = s.heldPlan(ctx, id, PlanApplied, func(ctx context.Context, h *planHold, p storage.Plan) (storage.Plan, error) {
+		if p.Carried != nil {
+			return p, nil
+		}
+		return s.carryOut(ctx, h, p, progress)
 	})
+	if err != nil {
+		return storage.Plan{}, fmt.Errorf("carry out plan %s: %w", id, err)
+	}
+	return plan, nil
 }
 
 func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, progress Progress) (storage.Plan, error) {
@@ -303,13 +349,13 @@ func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, 
 	if sum, err := Summary(plan); err == nil {
 		total = sum.affected()
 	}
-	done := 0
-	var after storage.Effect
+	done, failed := 0, 0
 	var failures error
+	var after storage.Effect
 	for {
 		effects, err := s.store.ListEffects(ctx, id, after, casePage)
 		if err != nil {
-			return storage.Plan{}, fmt.Errorf("carry out plan %s: %w", id, err)
+			return storage.Plan{}, fmt.Errorf("who is left: %w", err)
 		}
 		if len(effects) == 0 {
 			break
@@ -317,7 +363,11 @@ func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, 
 		if err := h.renew(ctx); err != nil {
 			return storage.Plan{}, err
 		}
-		failures = errors.Join(failures, s.decideEach(ctx, effects))
+		for _, err := range s.decideEach(ctx, effects) {
+			if failed++; failed <= 10 { // the rest are told from the jobs' next errors
+				failures = errors.Join(failures, err)
+			}
+		}
 		done += len(effects)
 		if progress != nil {
 			progress(done, max(done, total))
@@ -328,7 +378,7 @@ func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, 
 		after = effects[len(effects)-1]
 	}
 	if failures != nil {
-		return storage.Plan{}, fmt.Errorf("carry out plan %s: %w", id, failures)
+		return storage.Plan{}, fmt.Errorf("%d people could not be decided again, and keep what the new version leaves them: %w", failed, failures)
 	}
 	return s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
 		if p.Carried != nil {
@@ -341,20 +391,21 @@ func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, 
 }
 
 // decideEach decides people again, several at once; one who cannot be decided
-// stops nobody else.
-func (s *Service) decideEach(ctx context.Context, effects []storage.Effect) error {
+// stops nobody else. Nobody is sent a link for it: only a release does that.
+func (s *Service) decideEach(ctx context.Context, effects []storage.Effect) []error {
 	var (
 		wg       sync.WaitGroup
 		mu       sync.Mutex
-		failures error
+		failures []error
 	)
 	next := make(chan string)
 	for range carriers {
 		wg.Go(func() {
 			for user := range next {
-				if err := s.decideAgain(ctx, user); err != nil {
+				_, err := s.onUser(ctx, System, "", user, func(context.Context, *deed) (change, error) { return change{}, nil })
+				if err != nil && !errors.Is(err, storage.ErrNotFound) { // deleted meanwhile
 					mu.Lock()
-					failures = errors.Join(failures, fmt.Errorf("decide %s again: %w", user, err))
+					failures = append(failures, fmt.Errorf("decide %s again: %w", user, err))
 					mu.Unlock()
 				}
 			}

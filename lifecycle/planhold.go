@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,22 +26,36 @@ type planHold struct {
 	renewed time.Time
 }
 
-// holdPlan takes a plan into hand. While another process holds it the fault is
-// KindUnavailable.
-func (s *Service) holdPlan(ctx context.Context, id string) (*planHold, error) {
+// heldPlan does a long piece of work on a plan while holding it. What the plan is
+// then counts, not what it was when somebody looked before: a plan that is not in
+// the state is answered as it is.
+func (s *Service) heldPlan(ctx context.Context, id, state string, work func(ctx context.Context, h *planHold, p storage.Plan) (storage.Plan, error)) (storage.Plan, error) {
 	holder, err := uuid.NewRandom()
 	if err != nil {
-		return nil, err
+		return storage.Plan{}, fmt.Errorf("name the holder of plan %s: %w", id, err)
 	}
 	h := &planHold{s: s, id: id, holder: holder.String()}
-	return h, h.renew(ctx)
+	plan, err := h.take(ctx)
+	if err != nil {
+		return storage.Plan{}, err
+	}
+	defer h.release(ctx)
+	if plan.State != state {
+		return plan, nil
+	}
+	return work(ctx, h, plan)
 }
 
 // renew prolongs the lease when it is time to.
 func (h *planHold) renew(ctx context.Context) error {
-	if !h.renewed.IsZero() && h.s.Now().Sub(h.renewed) < planRenew {
+	if h.s.Now().Sub(h.renewed).Abs() < planRenew { // a clock may step back
 		return nil
 	}
+	_, err := h.take(ctx)
+	return err
+}
+
+func (h *planHold) take(ctx context.Context) (storage.Plan, error) {
 	return h.move(ctx, func(p *storage.Plan, now time.Time) {
 		until := now.Add(planLease)
 		p.Holder, p.HeldUntil = h.holder, &until
@@ -53,25 +68,17 @@ func (h *planHold) release(ctx context.Context) {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if err := h.move(ctx, func(p *storage.Plan, _ time.Time) { p.Holder, p.HeldUntil = "", nil }); err != nil {
+	if _, err := h.move(ctx, func(p *storage.Plan, _ time.Time) { p.Holder, p.HeldUntil = "", nil }); err != nil {
 		h.s.log.WarnContext(ctx, "plan was not given out of hand", "plan", h.id, "error", err)
 	}
 }
 
-// stillHeld is asked before work is made to count: who was too slow and lost the
-// plan to somebody else has not done it.
-func (h *planHold) stillHeld(p storage.Plan) error {
-	if p.Holder != h.holder {
-		return Faultf(KindUnavailable, "plan", "another process has taken this plan over; look at it again shortly")
-	}
-	return nil
-}
-
-func (h *planHold) move(ctx context.Context, f func(p *storage.Plan, now time.Time)) error {
-	return h.s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+func (h *planHold) move(ctx context.Context, f func(p *storage.Plan, now time.Time)) (storage.Plan, error) {
+	var held storage.Plan
+	err := h.s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		p, err := tx.LockPlan(ctx, h.id)
 		if err != nil {
-			return err
+			return fmt.Errorf("plan %s: %w", h.id, err)
 		}
 		now := tx.Now()
 		if p.Holder != h.holder && p.HeldUntil != nil && now.Before(*p.HeldUntil) {
@@ -79,16 +86,32 @@ func (h *planHold) move(ctx context.Context, f func(p *storage.Plan, now time.Ti
 		}
 		f(&p, now)
 		p.Row++ // Changed stays: nothing was decided
+		held = p
 		return tx.PutPlan(ctx, p)
 	})
+	return held, err
 }
 
-// heldPlan does a long piece of work on a plan while holding it.
-func (s *Service) heldPlan(ctx context.Context, id string, work func(ctx context.Context, h *planHold) (storage.Plan, error)) (storage.Plan, error) {
-	h, err := s.holdPlan(ctx, id)
-	if err != nil {
-		return storage.Plan{}, err
+// stillHeld is asked in every transaction that makes work count: whose lease ran
+// out, and who lost the plan to somebody else, has not done it. So the lease may
+// be judged by clocks that differ.
+func (h *planHold) stillHeld(p storage.Plan, state string) error {
+	if p.Holder != h.holder || p.State != state {
+		return Faultf(KindUnavailable, "plan", "another process has taken this plan over; look at it again shortly")
 	}
-	defer h.release(ctx)
-	return work(ctx, h)
+	return nil
+}
+
+// write does f in a transaction in which the plan is held, and in the state.
+func (h *planHold) write(ctx context.Context, state string, f func(ctx context.Context, tx storage.Tx) error) error {
+	return h.s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+		p, err := tx.LockPlan(ctx, h.id)
+		if err != nil {
+			return fmt.Errorf("plan %s: %w", h.id, err)
+		}
+		if err := h.stillHeld(p, state); err != nil {
+			return err
+		}
+		return f(ctx, tx)
+	})
 }

@@ -191,9 +191,13 @@ func (s *Service) ComputePlan(ctx context.Context, id string, progress Progress)
 	if err != nil || plan.State != PlanComputing {
 		return plan, err
 	}
-	return s.heldPlan(ctx, id, func(ctx context.Context, h *planHold) (storage.Plan, error) {
-		return s.computePlan(ctx, h, plan, progress)
+	plan, err = s.heldPlan(ctx, id, PlanComputing, func(ctx context.Context, h *planHold, p storage.Plan) (storage.Plan, error) {
+		return s.computePlan(ctx, h, p, progress)
 	})
+	if err != nil {
+		return storage.Plan{}, fmt.Errorf("compute plan %s: %w", id, err)
+	}
+	return plan, nil
 }
 
 func (s *Service) computePlan(ctx context.Context, h *planHold, plan storage.Plan, progress Progress) (storage.Plan, error) {
@@ -209,7 +213,14 @@ func (s *Service) computePlan(ctx context.Context, h *planHold, plan storage.Pla
 	if err != nil {
 		return storage.Plan{}, err
 	}
-	if err := s.forgetPeople(ctx, id); err != nil { // of an attempt that did not end
+	// Of an attempt that did not end:
+	if err := forget(func() (n int, err error) {
+		err = h.write(ctx, PlanComputing, func(ctx context.Context, tx storage.Tx) (err error) {
+			n, err = tx.DeletePlanPeople(ctx, id, forgetPage)
+			return err
+		})
+		return n, err
+	}); err != nil {
 		return storage.Plan{}, err
 	}
 	t, err := s.walkPlan(ctx, h, from, to, plan.Participant, progress, func(ctx context.Context, batch []touched) error {
@@ -217,20 +228,17 @@ func (s *Service) computePlan(ctx context.Context, h *planHold, plan storage.Pla
 		for i, p := range batch {
 			people[i] = storage.PlanPerson{User: p.user.ID, Participant: p.user.Participant, Class: string(p.class), Change: p.change}
 		}
-		return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error { return tx.PutPlanPeople(ctx, id, people) })
+		return h.write(ctx, PlanComputing, func(ctx context.Context, tx storage.Tx) error { return tx.PutPlanPeople(ctx, id, people) })
 	})
 	if err != nil {
-		return storage.Plan{}, fmt.Errorf("compute plan %s: %w", id, err)
+		return storage.Plan{}, err
 	}
 	summary, err := json.Marshal(t.summary())
 	if err != nil {
-		return storage.Plan{}, fmt.Errorf("summary of plan %s: %w", id, err)
+		return storage.Plan{}, fmt.Errorf("encode summary: %w", err)
 	}
 	return s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
-		if p.State != PlanComputing {
-			return errUnmoved
-		}
-		if err := h.stillHeld(*p); err != nil {
+		if err := h.stillHeld(*p, PlanComputing); err != nil {
 			return err
 		}
 		p.State, p.Summary = PlanReady, summary
@@ -262,25 +270,25 @@ func (s *Service) refusePlan(ctx context.Context, by Actor, id, why string) (sto
 	})
 }
 
-// forgetPeople deletes a plan's people, in batches.
-func (s *Service) forgetPeople(ctx context.Context, id string) error {
-	return s.forget(ctx, func(ctx context.Context, tx storage.Tx) (int, error) { return tx.DeletePlanPeople(ctx, id, forgetPage) })
-}
-
-// forgetEffects deletes what was foreseen of a plan that is not in force.
-func (s *Service) forgetEffects(ctx context.Context, id string) error {
-	return s.forget(ctx, func(ctx context.Context, tx storage.Tx) (int, error) {
-		return tx.DeleteEffects(ctx, id, "", forgetPage)
+// forgetRefused deletes what is left of a plan that was refused.
+func (s *Service) forgetRefused(ctx context.Context, id string) error {
+	return forget(func() (n int, err error) {
+		err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+			p, err := tx.LockPlan(ctx, id)
+			if err != nil || p.State != PlanRefused {
+				return err
+			}
+			n, err = tx.DeleteEffects(ctx, id, "", forgetPage)
+			return err
+		})
+		return n, err
 	})
 }
 
-func (s *Service) forget(ctx context.Context, batch func(context.Context, storage.Tx) (int, error)) error {
+// forget deletes rows batch by batch.
+func forget(batch func() (int, error)) error {
 	for {
-		n := 0
-		err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) (err error) {
-			n, err = batch(ctx, tx)
-			return err
-		})
+		n, err := batch()
 		if err != nil {
 			return fmt.Errorf("forget working rows: %w", err)
 		}
@@ -297,21 +305,36 @@ const keepPlans = 30 * 24 * time.Hour
 // SweepPlans ends plans that nobody applied and forgets the people of old ones;
 // what was done and why stays on record.
 func (s *Service) SweepPlans(ctx context.Context) error {
-	const most = 200
+	const most = 1000
 	plans, err := s.store.ListPlans(ctx, most)
 	if err != nil {
 		return fmt.Errorf("list plans: %w", err)
 	}
 	var failures error
 	for _, p := range plans {
-		if s.Now().Sub(p.Changed) < keepPlans {
+		old := s.Now().Sub(p.Changed) >= keepPlans
+		overdue := p.State == PlanScheduled && p.At != nil && s.Now().Sub(*p.At) >= 2*24*time.Hour // its job gave up
+		switch {
+		case overdue:
+			_, err = s.giveUp(ctx, System, p.ID, "it could not be put in force at its time; see the jobs")
+		case old && (p.State == PlanReady || p.State == PlanComputing):
+			_, err = s.refusePlan(ctx, System, p.ID, "nobody applied it within 30 days")
+		case p.State == PlanRefused:
+			err = s.forgetRefused(ctx, p.ID) // and what deeds under way still kept of it
+		default:
+			err = nil
+		}
+		failures = errors.Join(failures, err)
+		if !old {
 			continue
 		}
-		if p.State == PlanReady {
-			_, err := s.refusePlan(ctx, System, p.ID, "nobody applied it within 30 days")
-			failures = errors.Join(failures, err)
-		}
-		failures = errors.Join(failures, s.forgetPeople(ctx, p.ID))
+		failures = errors.Join(failures, forget(func() (n int, err error) {
+			err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) (err error) {
+				n, err = tx.DeletePlanPeople(ctx, p.ID, forgetPage)
+				return err
+			})
+			return n, err
+		}))
 	}
 	return failures
 }

@@ -63,28 +63,54 @@ func (s *Service) rulesIn(ctx context.Context, r storage.Reader) (inForce, pendi
 	if err != nil {
 		return nil, nil, fmt.Errorf("policy in force: %w", err)
 	}
-	inForce = s.inForce.Load()
-	if inForce == nil || inForce.version != state.Version {
-		if inForce, err = readRulebook(ctx, r, state.Version); err != nil {
+	fresh := func() bool {
+		inForce, pending = s.inForce.Load(), s.pending.Load()
+		if inForce == nil || inForce.version != state.Version {
+			return false
+		}
+		return state.Pending == "" || (pending != nil && pending.plan == state.Pending && pending.version == state.Version+1)
+	}
+	if !fresh() {
+		if err := s.readRules(ctx, r, state, fresh); err != nil {
 			return nil, nil, err
 		}
-		s.inForce.Store(inForce)
 	}
 	if state.Pending == "" {
 		return inForce, nil, nil
 	}
-	pending = s.pending.Load()
-	if pending == nil || pending.plan != state.Pending || pending.version != state.Version+1 {
+	return inForce, pending, nil
+}
+
+// readRules reads what moved: of the deeds that meet it, one, for reading a
+// document costs a hundred times its size.
+func (s *Service) readRules(ctx context.Context, r storage.Reader, state storage.PolicyState, fresh func() bool) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if fresh() {
+		return nil
+	}
+	if b := s.inForce.Load(); b == nil || b.version != state.Version {
+		b, err := readRulebook(ctx, r, state.Version)
+		if err != nil {
+			return err
+		}
+		s.inForce.Store(b)
+	}
+	if state.Pending != "" {
 		plan, err := r.GetPlan(ctx, state.Pending)
 		if err != nil {
-			return nil, nil, fmt.Errorf("pending plan %s: %w", state.Pending, err)
+			return fmt.Errorf("pending plan %s: %w", state.Pending, err)
 		}
-		if pending, err = outcome(ctx, r, plan, state.Version); err != nil {
-			return nil, nil, err
+		b, err := outcome(ctx, r, plan, state.Version)
+		if err != nil {
+			return err
 		}
-		s.pending.Store(pending)
+		s.pending.Store(b)
 	}
-	return inForce, pending, nil
+	if !fresh() {
+		return Faultf(KindUnavailable, "", "the policy moved while it was read; try again")
+	}
+	return nil
 }
 
 // outcome is the rulebook that a plan leads to from a version. Grace is counted
