@@ -40,6 +40,7 @@ type Settings struct {
 	SharedExternalID bool     `json:"sharedExternalId,omitempty"` // externalId need not be unique
 	Contacts         []string `json:"contacts,omitempty"`         // e-mail addresses
 	Breaker          string   `json:"breaker,omitempty"`          // "" for the usual limits, off, or limits: 25/10/50/30
+	Digest           string   `json:"digest,omitempty"`           // "" for weekly, off
 }
 
 // Strict says whether the participant asked for the letter of the RFCs.

@@ -102,6 +102,11 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		"LearnersTouched":     learnersAreTouched,
 		"Bookmarks":           bookmarksAreKept,
 		"Leases":              leasesAreOnes,
+		"Changes":             changesAreTold,
+		"ChangesLate":         lateChangesAreNotSkipped,
+		"ChangesForgotten":    changesAreForgotten,
+		"Reminders":           remindersAreMarkedOnce,
+		"BookmarksMove":       bookmarksMoveOnce,
 		"ManyReadersAndDeeds": manyReadersAndDeeds,
 	} {
 		t.Run(name, func(t *testing.T) {
