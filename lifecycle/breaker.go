@@ -265,7 +265,7 @@ func (s *Service) mailOfCase(ctx context.Context, job storage.Job) error {
 	}
 	action, sentence := "mail.withheld", "A promised message to a contact was not sent, because it no longer held: "+job.Kind+"."
 	if c.Closed == nil && i < len(p.Settings.Contacts) {
-		subject, text, html, err := render(job.Kind, caseLetter{Participant: p.Name, Case: c})
+		subject, text, html, err := s.letters.render(job.Kind, caseLetter{Participant: p.Name, Case: c})
 		if err != nil {
 			return fmt.Errorf("write message: %w", err)
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/healthix/healthix-scim/storage"
 )
 
-// renewEarly is how long before its end training may be renewed without
-// shortening it.
-const renewEarly = 30 * 24 * time.Hour
+// renewEarly is how many days before its last one training may be renewed
+// without shortening it.
+const renewEarly = 30
 
 var sources = []string{"webinar", "lms", "import", "operator"}
 
@@ -94,7 +94,7 @@ func checkEvidence(p *policy.Policy, spec EvidenceSpec, now time.Time) error {
 		return Faultf(KindInvalid, "completedAt", "completedAt is missing; send when it was completed, such as 2026-03-02T15:00:00Z")
 	case spec.CompletedAt.After(now):
 		return Faultf(KindRefused, "completedAt", "completedAt lies in the future; send when it was completed")
-	case spec.CompletedAt.Before(now.AddDate(-1, 0, 0)):
+	case !now.Before(yearLater(spec.CompletedAt.In(newYork))):
 		return Faultf(KindRefused, "completedAt", "completedAt is over a year ago; the training must be taken again")
 	case len(spec.Note) > 2000:
 		return Faultf(KindInvalid, "note", "note is longer than 2000 bytes; send a shorter one")
@@ -116,20 +116,19 @@ func modules(p *policy.Policy) []string {
 }
 
 // validUntil is the end of training: the same date a year later, end of day in
-// New York; a completion up to 30 days before the end of the earlier one counts
-// from that end.
+// New York; a completion up to 30 days before the last day of the earlier one
+// counts from that day. Days are those of the calendar there.
 func validUntil(completed time.Time, module string, earlier []storage.Evidence) time.Time {
 	from := completed.In(newYork)
 	for _, e := range earlier {
 		if e.Revoked != nil || e.Gate != policy.GateTraining || e.Module != module || e.ValidUntil.IsZero() {
 			continue
 		}
-		early := e.ValidUntil.Sub(completed)
-		if early > 0 && early <= renewEarly {
-			last := e.ValidUntil.In(newYork).Add(-time.Microsecond) // the last day itself
-			if last.After(from) {
-				from = last
-			}
+		last := e.ValidUntil.In(newYork).Add(-time.Microsecond) // of the last day
+		year, month, date := last.Date()
+		first := time.Date(year, month, date-renewEarly, 0, 0, 0, 0, newYork)
+		if !completed.Before(first) && completed.Before(e.ValidUntil) && last.After(from) {
+			from = last
 		}
 	}
 	return yearLater(from)

@@ -134,7 +134,7 @@ func (s *Service) tellExpiry(ctx context.Context, job storage.Job) error {
 	if !live || n >= len(contacts) || warningDue(issued, e.expires, s.Now()) != days {
 		return s.recordWarning(ctx, job, e, "mail.withheld", "A promised message was not sent, because it no longer held: "+job.Kind+".")
 	}
-	subject, text, html, err := render(job.Kind, e)
+	subject, text, html, err := s.letters.render(job.Kind, e)
 	if err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}

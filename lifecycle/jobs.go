@@ -33,6 +33,8 @@ const (
 	JobBreaker        = "breaker"         // a breaker tripped; subject: case
 	JobBreakerMail    = "breaker-mail"    // a contact is told; subject: case/place of the contact
 	JobRestore        = "breaker-restore" // goes on with a restore; subject: case
+	JobReminder       = "reminder"        // training ends soon; subject: user/end in microseconds/days
+	JobDigest         = "digest"          // a contact is told what waits; subject: participant/Monday/place of the contact
 )
 
 // Do does one job. Its error asks for another try; storage.ErrGiveUp for none.
@@ -63,6 +65,10 @@ func (s *Service) Do(ctx context.Context, job storage.Job) error {
 		err = s.mailOfCase(ctx, job)
 	case JobRestore:
 		err = s.goOnRestoring(ctx, job.Subject)
+	case JobReminder:
+		err = s.remind(ctx, job)
+	case JobDigest:
+		err = s.sendDigest(ctx, job)
 	default:
 		err = fmt.Errorf("unknown kind of job: %w", storage.ErrGiveUp)
 	}
@@ -132,7 +138,7 @@ func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 
 // Sweep records what expired since it last looked and tells those concerned.
 // Expiry itself holds at its instant without it (product rule 5). What breakers
-// staged ends here too. It answers
+// staged ends here too, reminders are promised and the week's digests. It answers
 // how many users it decided again; one who cannot be decided stops nobody else.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	seen := map[string]bool{}
@@ -140,6 +146,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 	if s.lms == nil {
 		failures = errors.Join(failures, s.freeInvitations(ctx))
 	}
+	failures = errors.Join(failures, s.sweepReminders(ctx), s.sweepDigest(ctx))
 	for {
 		users, err := s.store.ListExpired(ctx, s.Now(), walk)
 		if err != nil {
@@ -279,12 +286,17 @@ func (s *Service) tellOldAddress(ctx context.Context, job storage.Job) error {
 
 // send hands the message over and records that it went. The Message-ID is the
 // same at every try, so that a crash between the two shows as one message.
-func (s *Service) send(ctx context.Context, job storage.Job, u storage.User, to string, l letter) error {
-	subject, body, html, err := l.write(job.Kind)
+func (s *Service) send(ctx context.Context, job storage.Job, u storage.User, to string, says any) error {
+	subject, body, html, err := s.letters.render(job.Kind, says)
 	if err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}
-	if err := s.mailer.Send(ctx, Mail{ID: messageID(job), To: to, Subject: subject, Text: body, HTML: html}); err != nil {
+	err = s.mailer.Send(ctx, Mail{ID: messageID(job), To: to, Subject: subject, Text: body, HTML: html})
+	if errors.Is(err, storage.ErrGiveUp) {
+		// Nobody sends it again, so that the refusal is what there is to record.
+		err = errors.Join(err, s.recordMessage(ctx, job, u, "mail.refused", "The mail server refused a message to the user for good: "+job.Kind+"."))
+	}
+	if err != nil {
 		return fmt.Errorf("send message: %w", err)
 	}
 	return s.recordMessage(ctx, job, u, "mail.sent", "A message was sent to the user: "+job.Kind+".")

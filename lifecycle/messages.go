@@ -1,29 +1,13 @@
 package lifecycle
 
 import (
-	"bytes"
-	"embed"
-	"fmt"
-	htmltemplate "html/template"
 	"slices"
 	"strings"
-	texttemplate "text/template"
 	"time"
 	"unicode"
 
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
-)
-
-// Each kind of message has a text template, whose first line is the subject,
-// and an HTML template.
-//
-//go:embed messages
-var messageFiles embed.FS
-
-var (
-	texts = texttemplate.Must(texttemplate.ParseFS(messageFiles, "messages/*.txt"))
-	pages = htmltemplate.Must(htmltemplate.ParseFS(messageFiles, "messages/*.html"))
 )
 
 // letter is what a message may say.
@@ -66,30 +50,6 @@ func (l letter) sent() string {
 // Until is the last day of the link, as people in New York read it.
 func (l letter) Until() string {
 	return l.Expires.In(newYork).Format("Monday, January 2, 2006, 3:04 PM MST")
-}
-
-// write renders a message.
-func (l letter) write(kind string) (subject, text, html string, err error) { return render(kind, l) }
-
-// render writes a kind of message with what its templates ask for.
-func render(kind string, says any) (subject, text, html string, err error) {
-	var buf bytes.Buffer
-	if err := texts.ExecuteTemplate(&buf, kind+".txt", says); err != nil {
-		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
-	}
-	// A name may hold anything; a subject is one line.
-	subject, text, _ = strings.Cut(buf.String(), "\n")
-	subject = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, subject)
-	buf.Reset()
-	if err := pages.ExecuteTemplate(&buf, kind+".html", says); err != nil {
-		return "", "", "", fmt.Errorf("render %s: %w", kind, err)
-	}
-	return subject, strings.TrimLeft(text, "\n"), buf.String(), nil
 }
 
 // moduleNames are the names of the modules that a decision found missing.

@@ -86,7 +86,7 @@ func checkParticipant(p *storage.Participant) error {
 	if _, err := parseBreaker(p.Settings.Breaker); err != nil {
 		return err
 	}
-	return nil
+	return checkDigest(p)
 }
 
 // ChangeParticipant edits name and settings; nothing else of the edit is kept.
@@ -170,6 +170,11 @@ func (s *Service) moveParticipant(ctx context.Context, by Actor, id string, f fu
 			return err
 		}
 		kept = p
+		if old.Status != p.Status || old.Mode != p.Mode {
+			if err := noteAccessOfAll(ctx, tx, p.ID); err != nil {
+				return fmt.Errorf("change of access of everybody: %w", err)
+			}
+		}
 		if old.State().Open() || !p.State().Open() {
 			return nil
 		}
@@ -199,7 +204,7 @@ func (s *Service) keepParticipant(ctx context.Context, tx storage.Tx, by Actor, 
 		public("name", p.Name), public("type", p.Type), public("status", p.Status), public("mode", p.Mode),
 		public("profile", p.Settings.Profile), public("rateLimit", p.Settings.RateLimit),
 		public("sso", fmt.Sprint(p.Settings.SSO)), public("sharedExternalId", fmt.Sprint(p.Settings.SharedExternalID)),
-		public("breaker", p.Settings.Breaker),
+		public("breaker", p.Settings.Breaker), public("digest", p.Settings.Digest),
 		personal("contacts", strings.Join(p.Settings.Contacts, " ")),
 	}
 	if p.Reason != "" {

@@ -3,8 +3,11 @@ package lifecycle
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +27,10 @@ type Options struct {
 	ClientTokenTTL time.Duration // how long a token lives that an OAuth client fetched, from 1m to 12h; 0: 1h
 
 	LMS LMS // where people are trained; nil: invitations go out without enrolment
+
+	// Templates is a folder of mail templates that replace built-in ones, by name;
+	// nil for none.
+	Templates fs.FS
 }
 
 // Service does the deeds. It is safe for concurrent use.
@@ -37,8 +44,11 @@ type Service struct {
 	log       *slog.Logger
 	inForce   atomic.Pointer[rulebook]
 	pending   atomic.Pointer[rulebook]
+	reading   sync.Mutex // of documents into the two
 
 	clientTokenTTL time.Duration
+
+	letters *templates
 
 	lms        LMS
 	keyRefused atomic.Bool  // by the LMS
@@ -59,8 +69,13 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	letters, err := readTemplates(o.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("mail templates: %w", err)
+	}
 	s := &Service{
-		store: o.Store, mailer: o.Mailer, codeKey: codeKey, portalURL: o.PortalURL,
+		letters: letters,
+		store:   o.Store, mailer: o.Mailer, codeKey: codeKey, portalURL: o.PortalURL,
 		random: o.Random, clock: o.Clock, log: o.Log, clientTokenTTL: ttl, lms: o.LMS,
 	}
 	if s.random == nil {
