@@ -42,7 +42,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 
 	f := facts(u, u.ParticipantState, p)
 	if old != nil && !c.fresh {
-		f.Prior = old.Decision
+		f.Prior = old.Decision.Within(old.Narrowing) // what a newer version took is gone
 	}
 	if c.restores != nil {
 		f.Prior = c.restores.Decision
@@ -70,7 +70,9 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 		return *old, nil
 	}
 	if err := on.endApprovals(ctx, tx, func(ap storage.Approval) bool {
-		return ap.Role == u.Decision.TitleRole && ap.Title == u.Decision.NormalTitle
+		// An approval of what a job code had narrowed says nothing about the whole.
+		sameCode := old == nil || old.Decision.JobCodeTitle == u.Decision.JobCodeTitle
+		return sameCode && ap.Role == u.Decision.TitleRole && ap.Title == u.Decision.NormalTitle
 	}); err != nil {
 		return u, err
 	}
@@ -100,6 +102,9 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	}
 	if err := s.recordUser(ctx, tx, a, old, u, c, digest); err != nil {
 		return u, err
+	}
+	if err := noteAccess(ctx, tx, old, u, pending != nil); err != nil {
+		return u, fmt.Errorf("change of access of %s: %w", u.ID, err)
 	}
 	if err := noteLearner(ctx, tx, old, u); err != nil {
 		return u, fmt.Errorf("learner %s: %w", u.ID, err)
@@ -210,7 +215,7 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 		switch {
 		case before.ValidUntil != nil && !now.Before(*before.ValidUntil):
 			u.ClosedAt = before.ValidUntil
-		case u.Decision.Status != policy.StatusReleased:
+		case u.Decision.Status != policy.StatusReleased, before.Within(old.Narrowing).Status != policy.StatusReleased:
 			u.ClosedAt = &now
 		}
 	}

@@ -40,8 +40,8 @@ func parseAge(text string) (age, error) {
 // before is the instant from which on something is kept.
 func (a age) before(now time.Time) time.Time { return now.AddDate(-a.years, 0, -a.days) }
 
-// forget deletes from the request log what is older than keep, and ends and
-// forgets old plans, day by day.
+// forget deletes from the request log what is older than keep, ends and forgets
+// old plans, and forgets old changes of access, day by day.
 func (s *server) forget(ctx context.Context, keep age) {
 	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
@@ -53,6 +53,9 @@ func (s *server) forget(ctx context.Context, keep age) {
 		}
 		if err := s.house.deeds.SweepPlans(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("sweep of old plans", "error", err)
+		}
+		if err := s.house.deeds.SweepChanges(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep of old changes of access", "error", err)
 		}
 		select {
 		case <-tick.C:
