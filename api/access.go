@@ -11,6 +11,7 @@ import (
 
 // portalView is what the portal acts on: permissions, never the role.
 type portalView struct {
+	Participant string        `json:"participant"`
 	Status      policy.Status `json:"status"`
 	Username    *string       `json:"username"`
 	Role        *string       `json:"role"`
@@ -24,7 +25,7 @@ type portalView struct {
 func (s *server) portal(u storage.User) portalView {
 	d := u.Access(s.Service.Now())
 	return portalView{
-		Status: d.Status, Username: optional(u.HealthixUsername), Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
+		Participant: u.Participant, Status: d.Status, Username: optional(u.HealthixUsername), Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
 		Email: optional(u.Email), Mobile: optional(u.Mobile), Version: u.Version, ValidUntil: d.ValidUntil,
 	}
 }

@@ -60,6 +60,7 @@ type Deeds interface {
 	DraftSynonym(ctx context.Context, by lifecycle.Actor, participant, key, title string) (storage.Plan, error)
 	RollBack(ctx context.Context, by lifecycle.Actor, version int64) (storage.Plan, error)
 	ConfirmPlan(ctx context.Context, by lifecycle.Actor, id string) (storage.Plan, error)
+	WithdrawPlan(ctx context.Context, by lifecycle.Actor, id string) (storage.Plan, error)
 	ApplyPlan(ctx context.Context, by lifecycle.Actor, id string, at *time.Time) (storage.Plan, error)
 	WaitPlan(ctx context.Context, id, state string, patience time.Duration) (storage.Plan, error)
 
@@ -96,6 +97,7 @@ type Options struct {
 	Nodes          func() int     // servers that share the limits of rate; nil: this one alone
 	PortalStandIn  bool           // serve /portal/activate
 	PlanPatience   time.Duration  // how long a request waits for a plan before it answers 202; 0: 10 s
+	ChangesWait    time.Duration  // how long the portal's poll waits for a change; 0: 25 s
 	RestoreWait    time.Duration  // how long a request restores before it answers 202; 0: 25 s
 	Requests       *RequestLog    // nil: SCIM requests leave no row
 	Metrics        *Metrics       // nil: a new one
@@ -116,6 +118,8 @@ type server struct {
 	visitors *limiter // per address: redeeming, fetching tokens, and SCIM discovery without a token
 	bulks    *lanes
 	lists    *lanes
+	polls    *lanes // per token, of changes of access
+	watch    *watch
 	oauth    *auth.Clients
 	routes   []route
 	openAPI  []byte
@@ -132,6 +136,9 @@ func New(o Options) http.Handler {
 	if o.PlanPatience == 0 {
 		o.PlanPatience = planPatience
 	}
+	if o.ChangesWait == 0 {
+		o.ChangesWait = changesWait
+	}
 	if o.RestoreWait == 0 {
 		o.RestoreWait = restoreWait
 	}
@@ -139,6 +146,7 @@ func New(o Options) http.Handler {
 	s := &server{
 		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key),
 		bulks: newLanes(1, bulkQueued), lists: newLanes(listsAtOnce, listsQueued),
+		polls: newLanes(changesWaiters, 0), watch: newWatch(o.Service.Reader().LastAccessChange),
 		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
 	}
 	var err error

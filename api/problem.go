@@ -18,6 +18,7 @@ const (
 	kindTooLarge        lifecycle.Kind = "too large"
 	kindMedia           lifecycle.Kind = "unsupported media type"
 	kindTooMany         lifecycle.Kind = "too many requests"
+	kindGone            lifecycle.Kind = "gone"
 )
 
 // problemKind is how a kind of fault looks from outside.
@@ -37,6 +38,7 @@ var problems = map[lifecycle.Kind]problemKind{
 	kindMethod:                {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed"},
 	lifecycle.KindTaken:       {http.StatusConflict, "taken", "A unique value is in use"},
 	lifecycle.KindStale:       {http.StatusPreconditionFailed, "stale", "It was changed meanwhile"},
+	kindGone:                  {http.StatusGone, "gone", "It is not known any more"},
 	kindTooLarge:              {http.StatusRequestEntityTooLarge, "too-large", "The request is too large"},
 	kindMedia:                 {http.StatusUnsupportedMediaType, "unsupported-media-type", "The body's media type is not read here"},
 	lifecycle.KindRefused:     {http.StatusUnprocessableEntity, "refused", "Refused by a rule"},

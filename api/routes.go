@@ -83,6 +83,7 @@ func (s *server) table() []route {
 		{method: get, path: root + "/policy/plans/{id}", summary: "A plan with a page of its people, everybody with format=csv, or its document with Accept: application/yaml", scopes: staff, staff: true,
 			query: []string{"class", "participant", "format", "cursor", "limit"}, also: []string{"text/csv", yamlType}, do: typed(s.getPlan)},
 		{method: post, path: root + "/policy/plans/{id}/confirm", summary: "A second operator's word on a plan", scopes: operators, staff: true, do: typed(s.confirmPlan)},
+		{method: del, path: root + "/policy/plans/{id}", summary: "Withdraw a plan that is not in force; it stays on record", scopes: operators, do: typed(s.withdrawPlan)},
 		{method: post, path: root + "/policy/apply", summary: "Put a plan in force, now or at a time", scopes: operators, staff: true, later: true, do: typed(s.applyPlan)},
 		{method: post, path: root + "/policy/rollback", summary: "Plan a new version equal to an old one", scopes: operators, staff: true, later: true, do: typed(s.rollBack)},
 
@@ -98,6 +99,8 @@ func (s *server) table() []route {
 		{method: get, path: root + "/access/{username}", summary: "What a username may do now", scopes: portals, do: typed(s.getAccess)},
 		{method: get, path: root + "/access", summary: "The same, by a participant's own name for a person", scopes: portals,
 			query: []string{"participant", "userName", "externalId"}, do: typed(s.findAccess)},
+		{method: get, path: root + "/access/changes", summary: "Whose access changed since a cursor, as it is now, in the order of commits; waits up to 25 s when nobody's did", scopes: portals,
+			query: []string{"cursor"}, do: typed(s.listChanges)},
 
 		{path: scimNewest, summary: "SCIM 2.0, the newest version", scopes: machines, serve: s.serveSCIM},
 		{path: scimNewest + "/*", summary: "SCIM 2.0, the newest version", scopes: machines, serve: s.serveSCIM},
