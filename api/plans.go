@@ -90,6 +90,11 @@ func (s *server) confirmPlan(ctx context.Context, c *call, _ none) (planAnswer, 
 	return s.showPlan(ctx, plan)
 }
 
+func (s *server) withdrawPlan(ctx context.Context, c *call, _ none) (none, error) {
+	_, err := s.Service.WithdrawPlan(ctx, c.who.Actor, c.id())
+	return none{}, err
+}
+
 type application struct {
 	Plan string     `json:"plan"`
 	At   *time.Time `json:"at,omitempty"` // at once when absent

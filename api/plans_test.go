@@ -205,6 +205,26 @@ func TestPlansThatTwoMustWant(t *testing.T) {
 	})
 }
 
+// What is not in force yet can be withdrawn, by an operator only.
+func TestPlansAreWithdrawn(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, h *house) {
+		h.working()
+		dana := h.named("dana@healthix.example")
+		plan := h.plan(dana, "", nursesAsStaff(t))
+		id := plansPath + "/" + plan.json["plan"].(string)
+		h.must(403, "DELETE", id, h.token(auth.ScopeAuditor, ""), "")
+		h.must(404, "DELETE", plansPath+"/b7c1", dana, "")
+		h.must(204, "DELETE", id, dana, "")
+		if got := h.must(200, "GET", id, dana, ""); got.json["state"] != lifecycle.PlanRefused || !strings.Contains(got.body, "withdrawn by dana@healthix.example") {
+			t.Error(got.body)
+		}
+		h.must(422, "POST", root+"/policy/apply", dana, fmt.Sprintf(`{"plan":%q}`, plan.json["plan"]))
+		applied := h.plan(dana, "", nursesAsStaff(t))
+		h.apply(dana, applied)
+		h.must(422, "DELETE", plansPath+"/"+applied.json["plan"].(string), dana, "")
+	})
+}
+
 func TestPlansAreBoundToTheirBase(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, h *house) {
 		h.working()

@@ -119,7 +119,7 @@ func (s *server) suggest(ctx context.Context, participant string, shown, all []s
 	}
 	const best = 3
 	queue := newQueueWords(all)
-	return as(shown, func(t storage.WaitingTitle) waitingTitle {
+	show := func(t storage.WaitingTitle) waitingTitle {
 		v := waitingTitle{
 			Key: t.Key, Title: t.Title, Department: optional(t.Department), People: t.People, Participants: t.Participants, Since: t.Since,
 			Disagrees: optional(t.Disagrees), Suggestions: []titleSuggestion{},
@@ -133,7 +133,15 @@ func (s *server) suggest(ctx context.Context, participant string, shown, all []s
 			})
 		}
 		return v
-	}), nil
+	}
+	items := make([]waitingTitle, 0, len(shown))
+	for _, t := range shown {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		items = append(items, show(t))
+	}
+	return items, nil
 }
 
 // unmapped says that a title waits because no row answers it; others disagree
@@ -164,8 +172,9 @@ func wordsOf(key string) []string {
 }
 
 // mapped is how many people wait whose titles are read as one of the table once
-// t is. Only titles with t's rarest word are asked about: with thousands in the
-// queue the others would take seconds. nil reads nothing: the table would refuse
+// t is. Only titles with t's rarest word are asked about, a hundred at most, for a
+// page asks for many answers and anybody may fill the queue: the number is a
+// lower bound, and the plan is exact. nil reads nothing: the table would refuse
 // the answer.
 func (q queueWords) mapped(with *policy.Policy, t storage.WaitingTitle, title string) int {
 	if with == nil {
@@ -177,8 +186,9 @@ func (q queueWords) mapped(with *policy.Policy, t storage.WaitingTitle, title st
 			rarest = holders
 		}
 	}
+	const most = 100
 	n := 0
-	for _, i := range rarest {
+	for _, i := range rarest[:min(most, len(rarest))] {
 		if with.Reads(q.titles[i].Title) == title {
 			n += q.titles[i].People
 		}

@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	dana  = lifecycle.Actor{Kind: "operator", Subject: "dana@healthix.example"}
-	erin  = lifecycle.Actor{Kind: "operator", Subject: "erin@healthix.example"}
+	dana  = lifecycle.Actor{Kind: "operator", Subject: "dana@healthix.example", Token: "dana's"}
+	erin  = lifecycle.Actor{Kind: "operator", Subject: "erin@healthix.example", Token: "erin's"}
 	mercy = lifecycle.Actor{Kind: "provider", Subject: "entra", Participant: "mercy"}
 	north = lifecycle.Actor{Kind: "provider", Subject: "okta", Participant: "north"}
 	door  = lifecycle.Actor{Kind: "portal", Subject: "portal"}

@@ -123,7 +123,7 @@ func (s *Service) PlanPolicy(ctx context.Context, by Actor, spec PlanSpec) (stor
 	}
 	plan := storage.Plan{
 		ID: id.String(), Participant: spec.Participant, Base: rules.version, Document: spec.Document, Digest: digest,
-		State: PlanComputing, Origin: spec.Origin, Actor: by.Subject, Row: 1,
+		State: PlanComputing, Origin: spec.Origin, Actor: by.Subject, Token: by.Token, Row: 1,
 	}
 	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		plan.Created, plan.Changed = tx.Now(), tx.Now()
@@ -255,6 +255,8 @@ func (s *Service) ConfirmPlan(ctx context.Context, by Actor, id string) (storage
 		switch {
 		case by.Subject == "":
 			return Faultf(KindRefused, "", "a confirmation names the person who gives it; this token has no subject")
+		case p.Token == "" && sameName(by.Subject, p.Actor):
+			return Faultf(KindRefused, "", "the plan was made by a command as %s, which may be you; ask another operator", p.Actor)
 		case samePersonnel(by.Subject, p.Actor):
 			return Faultf(KindRefused, "", "who made a plan may not confirm it; ask another operator")
 		case p.State != PlanReady:
@@ -264,6 +266,14 @@ func (s *Service) ConfirmPlan(ctx context.Context, by Actor, id string) (storage
 		p.Confirmed, p.ConfirmedBy = &now, by.Subject
 		return s.planEntry(ctx, tx, by, *p, "policy.confirmed", "A second operator confirmed the policy change.")
 	})
+}
+
+// sameName says whether a subject and the name that a command was given may be
+// one person: a command proves no name, and "dana" is dana@healthix.example.
+func sameName(subject, name string) bool {
+	local, _, _ := strings.Cut(subject, "@")
+	given, _, _ := strings.Cut(name, "@")
+	return given == "" || strings.EqualFold(local, given)
 }
 
 // errUnmoved ends movePlan with nothing kept.

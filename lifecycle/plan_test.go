@@ -157,6 +157,15 @@ func TestLossesAtOnce(t *testing.T) {
 	if _, err := h.ConfirmPlan(h.ctx, lifecycle.Actor{Kind: "operator", Subject: strings.ToUpper(dana.Subject)}, p.ID); err == nil {
 		t.Fatal("confirmed by who made it")
 	}
+	unproven, err := h.PlanPolicy(h.ctx, lifecycle.Actor{Kind: "operator", Subject: "dana"}, lifecycle.PlanSpec{Document: nursesAsStaff(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ComputePlan(h.ctx, unproven.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.ConfirmPlan(h.ctx, dana, unproven.ID)
+	wantsKind(t, err, lifecycle.KindRefused)
 	if _, err := h.ConfirmPlan(h.ctx, erin, p.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +194,7 @@ func TestLossesAtOnce(t *testing.T) {
 	if _, err := h.PlanPolicy(h.ctx, dana, lifecycle.PlanSpec{Document: policy.Default()}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := h.CarryOut(h.ctx, p.ID, nil)
+	p, err = h.CarryOut(h.ctx, p.ID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

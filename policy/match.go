@@ -231,7 +231,7 @@ func (a *answer) add(p *Policy, f found, s part) bool {
 		return false
 	case a.of == nil:
 		a.found, a.licence = f, licence
-	case alike(f.of, a.of):
+	case f.of == a.of || alike(f.of, a.of) && p.plainly(f.of) && p.plainly(a.of):
 		a.licence = a.licence && licence
 		if slices.ContainsFunc(s.words, kept) {
 			a.found = f // the word that changes what a person is stays in the answer
@@ -279,6 +279,12 @@ func alike(a, b *occupation) bool {
 	return unguarded(a) && unguarded(b) && a.rows[0].Role == b.rows[0].Role
 }
 
+// plainly says that an occupation gives its role to everybody, here as elsewhere:
+// where a participant narrows one of two, it does make a difference which answers.
+func (p *Policy) plainly(o *occupation) bool {
+	return unguarded(o) && p.overlay.further(o.rows[0]) == nil && p.overlay.instead(o.rows[0]) == ""
+}
+
 func unguarded(o *occupation) bool { return len(o.rows) == 1 && len(o.rows[0].Guards) == 0 }
 
 // licence says whether words are the short form of a title: RN, LCSW.
@@ -292,7 +298,7 @@ func (p *Policy) licence(ws []string) bool {
 
 // lesser says whether a grants less than b, and nothing that b does not.
 func (p *Policy) lesser(a, b *occupation) bool {
-	return unguarded(a) && unguarded(b) && within(p.role(a.rows[0].Role).Permissions, p.role(b.rows[0].Role).Permissions...)
+	return p.plainly(a) && p.plainly(b) && within(p.role(a.rows[0].Role).Permissions, p.role(b.rows[0].Role).Permissions...)
 }
 
 // turned puts inverted parts into their order: "Nurse, Registered - Per Diem".

@@ -20,6 +20,7 @@ type policyCommands struct {
 	Explain  policyExplain  `cmd:"" help:"Say which role a title leads to, and why."`
 	Plan     policyPlan     `cmd:"" help:"Show what a document would do, person by person. Changes nothing."`
 	Apply    policyApply    `cmd:"" help:"Put a plan in force, now or at a time, and carry it out."`
+	Withdraw policyWithdraw `cmd:"" help:"End a plan that is not in force yet, also a scheduled one."`
 	Rollback policyRollback `cmd:"" help:"Plan a new version equal to an old one."`
 	History  policyHistory  `cmd:"" help:"List the policy versions on record."`
 	Show     policyShow     `cmd:"" help:"Print a policy document: the one in force, or a version."`

@@ -49,6 +49,21 @@ func (c *policyPlan) Run(ctx context.Context, p *program) error {
 	})
 }
 
+type policyWithdraw struct {
+	Plan string `arg:"" help:"The plan's id."`
+}
+
+func (c *policyWithdraw) Run(ctx context.Context, p *program) error {
+	return p.deed(ctx, func(ctx context.Context, h *house) error {
+		_, err := h.deeds.WithdrawPlan(ctx, p.actor(), c.Plan)
+		if err != nil {
+			return named("plan", c.Plan, err)
+		}
+		say(p.stderr, "plan %s was withdrawn; it is not in force\n", c.Plan)
+		return nil
+	})
+}
+
 type policyRollback struct {
 	Version   int64 `arg:"" help:"The version to go back to, as policy history lists it."`
 	planPrint `embed:""`

@@ -28,8 +28,9 @@ const (
 	workers = 8
 	// look is how often an idle Work loop asks for work.
 	look = 25 * time.Millisecond
-	// longest is how long one attempt may take before its context ends.
-	longest = 10 * time.Minute
+	// longest is how long one attempt may take before its context ends: a policy
+	// change walks over everybody.
+	longest = time.Hour
 	// maxErrorText caps what a job keeps of an error.
 	maxErrorText = 500
 
