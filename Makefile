@@ -44,7 +44,13 @@ fuzz:
 	go test -run=NONE -fuzz=FuzzPatch -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/patch
 	go test -run=NONE -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/schema
 	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./policy
+	go test -run=NONE -fuzz=FuzzPolicyDocument -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./policy
+	go test -run=NONE -fuzz=FuzzParseHook -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos
+	go test -run=NONE -fuzz=FuzzInstant -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos
+	go test -run=NONE -fuzz=FuzzRecord -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos
 	go test -run=NONE -fuzz=FuzzCursor -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim
 	go test -run=NONE -fuzz=FuzzBulkOperations -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim
 	go test -run=NONE -fuzz=FuzzRaw -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/protocol
 	go test -run=NONE -fuzz=FuzzMask -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./api
+	go test -run=NONE -fuzz=FuzzCheck -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./api/auth
+	go test -run=NONE -fuzz=FuzzReadGrant -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./api/auth
