@@ -32,6 +32,7 @@ type SettingsView struct {
 	SharedExternalID bool     `json:"sharedExternalId"`
 	Contacts         []string `json:"contacts"`
 	Breaker          string   `json:"breaker"` // default, off, or limits: 25/10/50/30
+	Digest           string   `json:"digest"`  // weekly, off
 }
 
 func (c *call) participant(p storage.Participant) ParticipantView {
@@ -40,7 +41,7 @@ func (c *call) participant(p storage.Participant) ParticipantView {
 		Settings: SettingsView{
 			SSO: p.Settings.SSO, Profile: p.Settings.Profile, RateLimit: p.Settings.RateLimit,
 			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
-			Breaker: p.Settings.Breaker,
+			Breaker: p.Settings.Breaker, Digest: p.Settings.Digest,
 		},
 		ClosedAt: p.ClosedAt, Created: p.Created, Changed: p.Changed, Version: p.Version,
 	}
@@ -49,6 +50,9 @@ func (c *call) participant(p storage.Participant) ParticipantView {
 	}
 	if v.Settings.Breaker == "" {
 		v.Settings.Breaker = "default"
+	}
+	if v.Settings.Digest == "" {
+		v.Settings.Digest = "weekly"
 	}
 	if c.staffTexts() {
 		v.Reason = p.Reason
@@ -90,6 +94,7 @@ type settingsChange struct {
 	SharedExternalID *bool     `json:"sharedExternalId,omitempty"`
 	Contacts         *[]string `json:"contacts,omitempty"`
 	Breaker          *string   `json:"breaker,omitempty"`
+	Digest           *string   `json:"digest,omitempty"`
 }
 
 func (change *settingsChange) apply(to *storage.Settings) error {
@@ -102,6 +107,7 @@ func (change *settingsChange) apply(to *storage.Settings) error {
 	set(&to.SharedExternalID, change.SharedExternalID)
 	set(&to.Contacts, change.Contacts)
 	set(&to.Breaker, change.Breaker)
+	set(&to.Digest, change.Digest)
 	if _, err := ParseRate(to.RateLimit); err != nil {
 		return lifecycle.Faultf(lifecycle.KindInvalid, "settings.rateLimit", "%v", err)
 	}

@@ -24,15 +24,20 @@ func TestTrainingIsValidToTheSameDateAYearLater(t *testing.T) {
 		earlier   []storage.Evidence
 		want      string // the first instant at which it is not valid
 	}{
-		"end of day in New York":      {"2026-03-02T15:00:00Z", nil, "2027-03-03T05:00:00Z"},
-		"evening there is tomorrow":   {"2026-03-03T04:59:59Z", nil, "2027-03-03T05:00:00Z"},
-		"summer":                      {"2026-07-01T12:00:00Z", nil, "2027-07-02T04:00:00Z"},
-		"29 February":                 {"2028-02-29T12:00:00Z", nil, "2029-03-01T05:00:00Z"},
-		"end of the year":             {"2026-12-31T20:00:00Z", nil, "2028-01-01T05:00:00Z"},
-		"30 days early extends":       {"2027-02-10T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-03-03T05:00:00Z"},
-		"31 days early does not":      {"2027-01-30T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-01-31T05:00:00Z"},
-		"after the end does not":      {"2027-03-04T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-03-05T05:00:00Z"},
-		"early, to a leap year's end": {"2028-02-10T12:00:00Z", old("2028-03-01T05:00:00Z"), "2029-03-01T05:00:00Z"},
+		"end of day in New York":       {"2026-03-02T15:00:00Z", nil, "2027-03-03T05:00:00Z"},
+		"evening there is tomorrow":    {"2026-03-03T04:59:59Z", nil, "2027-03-03T05:00:00Z"},
+		"summer":                       {"2026-07-01T12:00:00Z", nil, "2027-07-02T04:00:00Z"},
+		"29 February":                  {"2028-02-29T12:00:00Z", nil, "2029-03-01T05:00:00Z"},
+		"end of the year":              {"2026-12-31T20:00:00Z", nil, "2028-01-01T05:00:00Z"},
+		"30 days early extends":        {"2027-02-10T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-03-03T05:00:00Z"},
+		"the 30th day, its first hour": {"2027-01-31T05:00:00Z", old("2027-03-03T05:00:00Z"), "2028-03-03T05:00:00Z"},
+		"an hour before that day":      {"2027-01-31T04:59:59Z", old("2027-03-03T05:00:00Z"), "2028-01-31T05:00:00Z"},
+		"the 30th day over the clocks": {"2027-02-18T05:00:00Z", old("2027-03-21T04:00:00Z"), "2028-03-21T04:00:00Z"},
+		"the last second of the end":   {"2027-03-03T04:59:59Z", old("2027-03-03T05:00:00Z"), "2028-03-03T05:00:00Z"},
+		"twice early, extended once":   {"2027-02-12T12:00:00Z", append(old("2027-03-03T05:00:00Z"), old("2028-03-03T05:00:00Z")...), "2028-03-03T05:00:00Z"},
+		"31 days early does not":       {"2027-01-30T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-01-31T05:00:00Z"},
+		"after the end does not":       {"2027-03-04T12:00:00Z", old("2027-03-03T05:00:00Z"), "2028-03-05T05:00:00Z"},
+		"early, to a leap year's end":  {"2028-02-10T12:00:00Z", old("2028-03-01T05:00:00Z"), "2029-03-01T05:00:00Z"},
 	} {
 		if got := validUntil(at(tc.completed), "m", tc.earlier); !got.Equal(at(tc.want)) {
 			t.Errorf("%s: %s, want %s", name, got.Format(time.RFC3339), tc.want)

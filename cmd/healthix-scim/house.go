@@ -75,6 +75,9 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := lifecycle.CheckTemplates(p.templates(portal)); err != nil {
+		return nil, fmt.Errorf("%s (%s): %w", variable("mail-templates"), p.settings.MailTemplates, err)
+	}
 	store, err := p.openStore(ctx)
 	if err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 		return nil, errors.Join(err, store.Close())
 	}
 	h.deeds, err = lifecycle.New(lifecycle.Options{
-		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log, LMS: training,
+		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log, LMS: training, Templates: p.templates(portal),
 	})
 	if err == nil {
 		err = h.deeds.EnsurePolicy(ctx)
@@ -93,6 +96,15 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 		return nil, errors.Join(err, store.Close())
 	}
 	return h, nil
+}
+
+// templates is the folder of mail templates; nil where nothing is mailed: no
+// command is kept from its deed by a mistake in one.
+func (p *program) templates(portal string) fs.FS {
+	if p.settings.MailTemplates == "" || portal == "" {
+		return nil
+	}
+	return os.DirFS(p.settings.MailTemplates)
 }
 
 // actor is who is on record for what a command does.

@@ -84,7 +84,7 @@ func (c *participantShow) Run(ctx context.Context, p *program) error {
 		pairs := [][2]string{
 			{"id", v.ID}, {"name", v.Name}, {"type", v.Type}, {"status", v.Status}, {"mode", v.Mode}, {"reason", v.Reason},
 			{"sso", strconv.FormatBool(v.Settings.SSO)}, {"profile", v.Settings.Profile}, {"rateLimit", v.Settings.RateLimit},
-			{"sharedExternalId", strconv.FormatBool(v.Settings.SharedExternalID)}, {"contacts", strings.Join(v.Settings.Contacts, ",")},
+			{"sharedExternalId", strconv.FormatBool(v.Settings.SharedExternalID)}, {"contacts", strings.Join(v.Settings.Contacts, ",")}, {"digest", v.Settings.Digest},
 			{"created", stamp(&v.Created)}, {"changed", stamp(&v.Changed)}, {"version", strconv.FormatInt(v.Version, 10)},
 		}
 		return show(p.stdout, append(pairs, breakerPairs(one, v.Breaker)...))
@@ -93,7 +93,7 @@ func (c *participantShow) Run(ctx context.Context, p *program) error {
 
 type participantSet struct {
 	ID     string   `arg:"" help:"The participant."`
-	Change []string `arg:"" name:"key=value" help:"name, sso, profile, rateLimit, sharedExternalId, contacts (comma-separated), breaker (default, off, or limits)."`
+	Change []string `arg:"" name:"key=value" help:"name, sso, profile, rateLimit, sharedExternalId, contacts (comma-separated), breaker (default, off, or limits), digest (weekly, off)."`
 }
 
 // participantKeys are what may be set, each with how its text is read.
@@ -108,6 +108,7 @@ var participantKeys = map[string]func(p *storage.Participant, value string) erro
 		return err
 	},
 	"breaker": func(p *storage.Participant, value string) error { p.Settings.Breaker = value; return nil },
+	"digest":  func(p *storage.Participant, value string) error { p.Settings.Digest = value; return nil },
 	"contacts": func(p *storage.Participant, value string) error {
 		p.Settings.Contacts = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
 		return nil

@@ -33,6 +33,7 @@ type settings struct {
 	MailURL         string   `name:"mail-url" placeholder:"URL" secret:"url" default:"file://mail" help:"file://DIR, smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://."`
 	MailURLFile     string   `name:"mail-url-file" placeholder:"FILE" help:"File that holds the mail URL."`
 	MailFrom        string   `name:"mail-from" placeholder:"ADDRESS" default:"no-reply@localhost" help:"Sender of mails."`
+	MailTemplates   string   `name:"mail-templates" placeholder:"DIR" help:"Folder of NAME.txt and NAME.html that replace the built-in mail templates, each by its name."`
 	PortalURL       string   `name:"portal-url" placeholder:"URL" help:"Where activation links point. Default: BASE_URL/portal, where a stand-in page answers."`
 	LitmosURL       string   `name:"litmos-url" placeholder:"URL" help:"The LMS, such as https://api.litmos.com/v1.svc: people are enrolled there before they are invited."`
 	LitmosAPIKey    string   `name:"litmos-api-key" placeholder:"KEY" secret:"whole" help:"API key of an Account Owner."`
