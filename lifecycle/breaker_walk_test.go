@@ -110,7 +110,7 @@ func (w *breakerWalk) create(r *rapid.T) {
 
 func (w *breakerWalk) trainUser(u storage.User) {
 	if w.get(u.ID).Active {
-		w.house.train(u)
+		w.train(u)
 	}
 }
 
