@@ -230,6 +230,7 @@ type Plan struct {
 	Origin      string // how the document came about: "", rollback of version 3, draft …
 	Note        string // why it was refused
 	Actor       string
+	Token       string // jti by which the actor proved who they are, "" for a command
 	Created     time.Time
 	Confirmed   *time.Time
 	ConfirmedBy string

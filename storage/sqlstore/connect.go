@@ -60,6 +60,9 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTime
 	}
+	if _, given := config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"]; !given {
+		config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = deedTime
+	}
 	where := fmt.Sprintf("%s:%d", config.ConnConfig.Host, config.ConnConfig.Port)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err))
@@ -94,6 +97,9 @@ const (
 	// lookupTime ends a look-up that goes on without anybody waiting for it; a
 	// request ends earlier.
 	lookupTime = "60s"
+	// deedTime ends a deed that does nothing any more, because its server was
+	// lost, say: its locks would stay, and the barrier would wait for it.
+	deedTime = "60s"
 )
 
 func (s *Store) connectSQLite(ctx context.Context, path string) error {
@@ -129,7 +135,9 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 		}
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
-		orm, err := gorm.Open(gormsqlite.New(gormsqlite.Config{DriverName: "sqlite", Conn: db}), quiet())
+		config := quiet()
+		config.PrepareStmt, config.PrepareStmtMaxSize = conns > 1, 200
+		orm, err := gorm.Open(gormsqlite.New(gormsqlite.Config{DriverName: "sqlite", Conn: db}), config)
 		if err == nil {
 			err = db.PingContext(ctx)
 		}

@@ -52,9 +52,17 @@ func (evidenceRow) TableName() string { return "evidence" }
 
 // ListEvidence answers a user's evidence, revoked too, as it was recorded.
 func (r reader) ListEvidence(ctx context.Context, user string) ([]storage.Evidence, error) {
-	var rows []evidenceRow
-	if _, err := r.get(ctx, &rows, "select * from evidence where user_id = ? order by recorded, id", user); err != nil {
+	found, err := r.evidence(ctx, "user_id = ?", user)
+	if err != nil {
 		return nil, fmt.Errorf("evidence of user %s: %w", user, err)
+	}
+	return found, nil
+}
+
+func (r reader) evidence(ctx context.Context, where string, arg any) ([]storage.Evidence, error) {
+	var rows []evidenceRow
+	if _, err := r.get(ctx, &rows, "select * from evidence where "+where+" order by recorded, id", arg); err != nil {
+		return nil, err
 	}
 	found := make([]storage.Evidence, len(rows))
 	for i, row := range rows {
@@ -101,9 +109,17 @@ func (approvalRow) TableName() string { return "approval" }
 
 // ListApprovals answers a user's approvals and rejections, oldest first.
 func (r reader) ListApprovals(ctx context.Context, user string) ([]storage.Approval, error) {
-	var rows []approvalRow
-	if _, err := r.get(ctx, &rows, "select * from approval where user_id = ? order by at, id", user); err != nil {
+	found, err := r.approvals(ctx, "user_id = ?", user)
+	if err != nil {
 		return nil, fmt.Errorf("approvals of user %s: %w", user, err)
+	}
+	return found, nil
+}
+
+func (r reader) approvals(ctx context.Context, where string, arg any) ([]storage.Approval, error) {
+	var rows []approvalRow
+	if _, err := r.get(ctx, &rows, "select * from approval where "+where+" order by at, id", arg); err != nil {
+		return nil, err
 	}
 	found := make([]storage.Approval, len(rows))
 	for i, row := range rows {
@@ -144,9 +160,17 @@ func (holdRow) TableName() string { return "hold" }
 
 // ListHolds answers a user's holds, lifted ones too, oldest first.
 func (r reader) ListHolds(ctx context.Context, user string) ([]storage.Hold, error) {
-	var rows []holdRow
-	if _, err := r.get(ctx, &rows, "select * from hold where user_id = ? order by since, id", user); err != nil {
+	found, err := r.holds(ctx, "user_id = ?", user)
+	if err != nil {
 		return nil, fmt.Errorf("holds of user %s: %w", user, err)
+	}
+	return found, nil
+}
+
+func (r reader) holds(ctx context.Context, where string, arg any) ([]storage.Hold, error) {
+	var rows []holdRow
+	if _, err := r.get(ctx, &rows, "select * from hold where "+where+" order by since, id", arg); err != nil {
+		return nil, err
 	}
 	found := make([]storage.Hold, len(rows))
 	for i, row := range rows {

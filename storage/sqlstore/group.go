@@ -28,6 +28,7 @@ type deed struct {
 	gone chan struct{} // closed: its caller gave up before its turn
 	ran  chan bool     // it ran; true: keep what it did
 	end  chan error    // how it ended for good
+	last bool          // who comes after it waits for the next group
 }
 
 // errClosed answers deeds that come after Close.
@@ -49,8 +50,23 @@ func (g *group) close() {
 }
 
 // write runs f once as part of a group.
-func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) error) (err error) {
-	d := &deed{turn: make(chan *tx), gone: make(chan struct{}), ran: make(chan bool), end: make(chan error, 1)}
+func (g *group) write(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
+	return g.join(ctx, newDeed(), f)
+}
+
+// barrier waits for the deeds that began before it, whose commit is its own too,
+// and for none that begins after it.
+func (g *group) barrier(ctx context.Context) error {
+	d := newDeed()
+	d.last = true
+	return g.join(ctx, d, func(context.Context, *tx) error { return nil })
+}
+
+func newDeed() *deed {
+	return &deed{turn: make(chan *tx), gone: make(chan struct{}), ran: make(chan bool), end: make(chan error, 1)}
+}
+
+func (g *group) join(ctx context.Context, d *deed, f func(ctx context.Context, t *tx) error) (err error) {
 	select {
 	case g.queue <- d:
 	case <-ctx.Done():
@@ -110,7 +126,7 @@ func (g *group) commit(first *deed) {
 		return
 	}
 	var kept []*deed
-	for d, had := first, 1; d != nil; d, had = g.next(had), had+1 {
+	for d, had := first, 1; d != nil; d, had = g.next(d, had), had+1 {
 		keep, err := g.turn(ctx, in, d)
 		if err != nil {
 			// A full disk, say, has already ended the whole transaction.
@@ -131,9 +147,9 @@ func (g *group) commit(first *deed) {
 	}
 }
 
-// next is a deed that waits right now.
-func (g *group) next(had int) *deed {
-	if had >= company {
+// next is a deed that waits right now, to follow one in its group.
+func (g *group) next(after *deed, had int) *deed {
+	if after.last || had >= company {
 		return nil
 	}
 	select {

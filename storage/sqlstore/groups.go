@@ -179,7 +179,7 @@ func (t *tx) putGroup(ctx context.Context, g storage.Group, change storage.Membe
 	if err != nil {
 		return audit.Digest{}, err
 	}
-	if err := t.put(ctx, &row, row.Version); err != nil {
+	if err := t.put(ctx, &row, "version", row.Version); err != nil {
 		return audit.Digest{}, err
 	}
 	if err := t.changeMembers(ctx, g.ID, change); err != nil {

@@ -20,7 +20,7 @@ func (r reader) ListGroups(ctx context.Context, q storage.Query) ([]storage.Grou
 }
 
 func list[T any](ctx context.Context, r reader, of *resource, q storage.Query, read func(ctx context.Context, tail string, args ...any) ([]T, error)) ([]T, int, error) {
-	where, page, err := lowerQuery(r.engine, of, q)
+	matches, page, err := lowerQuery(r.engine, of, q)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list %s: %w", of.name, err)
 	}
@@ -39,7 +39,7 @@ func list[T any](ctx context.Context, r reader, of *resource, q storage.Query, r
 		return rows, seen, nil
 	}
 	var total int
-	if _, err := r.get(ctx, &total, "select count(*) from "+of.from+" "+where.sql, where.args...); err != nil {
+	if _, err := r.get(ctx, &total, "select count(*) from "+matches.sql, matches.args...); err != nil {
 		return nil, 0, fmt.Errorf("count %s: %w", of.name, err)
 	}
 	if len(rows) > 0 && q.After == nil {
@@ -48,11 +48,11 @@ func list[T any](ctx context.Context, r reader, of *resource, q storage.Query, r
 	return rows, total, nil
 }
 
-// lowerQuery writes what follows "from": the condition on all matches, and the
-// condition, order and bounds of the page.
-func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement, err error) {
+// lowerQuery writes tables and condition of all matches, for counting them; and
+// what follows the tables for the page: condition, order and bounds.
+func lowerQuery(e engine, of *resource, q storage.Query) (matches, page statement, err error) {
 	if q.After != nil && q.Offset != 0 {
-		return where, page, errors.New("a page begins after a row or at an offset")
+		return matches, page, errors.New("a page begins after a row or at an offset")
 	}
 	l := &lowering{engine: e, resource: of, participant: q.Participant, now: q.Now, deleted: q.Deleted}
 	l.few = l.postgres() && few(q.Filter)
@@ -68,13 +68,17 @@ func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement,
 	if q.Filter != nil {
 		l.write(" and ")
 		if err := l.filter(q.Filter, l.document()); err != nil {
-			return where, page, err
+			return matches, page, err
 		}
 	}
-	where = statement{l.sql.String(), l.args[:len(l.args):len(l.args)]}
+	tables := of.plain
+	if l.narrows {
+		tables = of.from
+	}
+	matches = statement{tables + " " + l.sql.String(), l.args[:len(l.args):len(l.args)]}
 	keys, err := l.sortKeys(q)
 	if err != nil {
-		return where, page, err
+		return matches, page, err
 	}
 	if q.After != nil {
 		l.write(" and ")
@@ -89,5 +93,5 @@ func lowerQuery(e engine, of *resource, q storage.Query) (where, page statement,
 	if q.Offset > 0 {
 		l.write(" offset " + strconv.Itoa(q.Offset))
 	}
-	return where, statement{l.sql.String(), l.args}, nil
+	return matches, statement{l.sql.String(), l.args}, nil
 }

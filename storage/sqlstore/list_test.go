@@ -244,35 +244,12 @@ func keepMany(t testing.TB, s *Store, n int) {
 	}
 }
 
-// explain is how the engine goes about a query, one step a line.
+// explain is how the engine goes about a page of users.
 func explain(t testing.TB, s *Store, how string, q storage.Query) string {
 	t.Helper()
 	_, page, err := lowerQuery(s.engine, userResource, q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.db.Raw("?", statement{how + "select " + userColumns + " from " + userResource.from + " " + page.sql, page.args}).Rows()
-	if err != nil {
-		t.Fatalf("%s: %v", page.sql, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var plan strings.Builder
-	for rows.Next() {
-		row := make([]any, len(columns))
-		for i := range row {
-			row[i] = new(any)
-		}
-		if err := rows.Scan(row...); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintln(&plan, *(row[len(row)-1].(*any))) // SQLite: the last column is the step
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return plan.String()
+	return steps(t, s, how+"select "+userColumns+" from "+userResource.from+" "+page.sql, page.args)
 }

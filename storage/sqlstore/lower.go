@@ -24,12 +24,15 @@ type lowering struct {
 	args []any
 	rows int  // aliases given so far
 	few  bool // see few
+
+	narrows bool // a condition looks at what a newer policy version leaves
 }
 
 // resource is what a query can ask for.
 type resource struct {
 	name   string
 	from   string // without "from"
+	plain  string // the same for conditions that look at nothing but the row and its participant
 	alias  string
 	fields map[storage.Field]field
 }

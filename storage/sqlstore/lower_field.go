@@ -38,7 +38,7 @@ type field struct {
 }
 
 var userResource = &resource{
-	name: "users", alias: "u", from: "users u join participant p on p.id = u.participant",
+	name: "users", alias: "u", from: userTables, plain: plainUserTables,
 	fields: map[storage.Field]field{
 		storage.FieldID:               {kind: keyField, sql: "u.id", unique: true},
 		storage.FieldExternalID:       {kind: textField, sql: "u.external_id"},
@@ -74,7 +74,7 @@ var userResource = &resource{
 }
 
 var groupResource = &resource{
-	name: "groups", alias: "g", from: "groups g",
+	name: "groups", alias: "g", from: "groups g", plain: "groups g",
 	fields: map[storage.Field]field{
 		storage.FieldID:           {kind: keyField, sql: "g.id", unique: true},
 		storage.FieldExternalID:   {kind: textField, sql: "g.external_id"},

@@ -66,8 +66,11 @@ func TestLowering(t *testing.T) {
 // calls a participant open that policy calls open.
 func TestOverlaySentences(t *testing.T) {
 	seen := map[string]bool{}
-	for _, s := range []string{overlaySentences.suspended, overlaySentences.notLive, overlaySentences.expired, overlaySentences.ended} {
-		if !strings.HasPrefix(s, "Suspended: ") || seen[s] {
+	for _, s := range []string{
+		overlaySentences.suspended, overlaySentences.notLive, overlaySentences.expired, overlaySentences.expiredMoving, overlaySentences.ended,
+		overlaySentences.emptied, overlaySentences.narrowed,
+	} {
+		if strings.HasPrefix(s, "Suspended: ") == (s == overlaySentences.narrowed) || s == "" || seen[s] {
 			t.Errorf("overlay sentence %q", s)
 		}
 		seen[s] = true

@@ -110,7 +110,7 @@ func (t *tx) putParticipant(ctx context.Context, p storage.Participant) (audit.D
 		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode, Settings: settings, Reason: p.Reason,
 		ClosedAt: instantOf(p.ClosedAt), Version: p.Version, Created: instant(p.Created), Changed: instant(p.Changed),
 	}
-	if err := t.put(ctx, &row, row.Version); err != nil {
+	if err := t.put(ctx, &row, "version", row.Version); err != nil {
 		return audit.Digest{}, err
 	}
 	digest := digestOf(participantHistory, body)

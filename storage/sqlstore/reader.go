@@ -25,7 +25,8 @@ import (
 //     r.anyOf(column, ids), which binds one value.
 //   - JSON columns bind and scan as string.
 //   - r.users and r.groups take what follows "from users u join participant p
-//     …" or "from groups g": a tail of where, order by, limit.
+//     … left join policy_effect n …" or "from groups g": a tail of where, order
+//     by, limit.
 //   - r.get scans whatever it is told to and answers the number of rows.
 //   - In a deed, tx.sql is the transaction as database/sql knows it (both
 //     engines), tx.Now() its clock reading; faults are translated by fault(err).
@@ -41,6 +42,7 @@ type reader struct {
 type tx struct {
 	reader
 	sql   *sql.Tx
+	conn  *sql.Conn // PostgreSQL only: what sql runs on
 	clock func() time.Time
 	now   time.Time // read when it is first asked for
 
@@ -92,25 +94,24 @@ type statement struct {
 	args []any
 }
 
-// Build writes it for gorm.
+// Build writes it for gorm, in pieces: there are thousands of bytes.
 func (s statement) Build(b clause.Builder) {
-	quoted, next := false, 0
+	quoted, from, next := false, 0, 0
 	for i := 0; i < len(s.sql); i++ {
 		switch c := s.sql[i]; {
 		case c == '\'':
 			quoted = !quoted
-			b.WriteByte(c) //nolint:errcheck,gosec // a string builder never fails
 		case c == '?' && !quoted:
 			if next == len(s.args) {
 				_ = b.AddError(fmt.Errorf("more ? than values in %q", s.sql))
 				return
 			}
+			b.WriteString(s.sql[from:i]) //nolint:errcheck,gosec // a string builder never fails
 			b.AddVar(b, s.args[next])
-			next++
-		default:
-			b.WriteByte(c) //nolint:errcheck,gosec // a string builder never fails
+			from, next = i+1, next+1
 		}
 	}
+	b.WriteString(s.sql[from:]) //nolint:errcheck,gosec // a string builder never fails
 	if next < len(s.args) {
 		_ = b.AddError(fmt.Errorf("more values than ? in %q", s.sql))
 	}
@@ -151,6 +152,9 @@ func (r reader) eachOf(ids []string) (selected string, arg any) {
 	return "value, ? from json_each(?)", jsonArray(ids)
 }
 
+// bytewise makes a column of text compare as on the other engine; keys do already.
+func (r reader) bytewise() string { return (&lowering{engine: r.engine}).bytewise() }
+
 func jsonArray(ids []string) string {
 	text, err := json.Marshal(ids)
 	if err != nil {
@@ -165,10 +169,10 @@ type textArray []string
 // Value hands the slice to pgx, which knows text[].
 func (a textArray) Value() (driver.Value, error) { return []string(a), nil }
 
-// users answers the users that a tail selects from "users u join participant p".
+// users answers the users that a tail selects from userTables.
 func (r reader) users(ctx context.Context, tail string, args ...any) ([]storage.User, error) {
 	var rows []userRow
-	if _, err := r.get(ctx, &rows, "select "+userColumns+" from users u join participant p on p.id = u.participant "+tail, args...); err != nil {
+	if _, err := r.get(ctx, &rows, "select "+userColumns+" from "+userTables+" "+tail, args...); err != nil {
 		return nil, err
 	}
 	users := make([]storage.User, len(rows))

@@ -70,7 +70,7 @@ func keepRequests(t *testing.T, s *Store, n int) {
 }
 
 // steps is a plan, one step a line.
-func steps(t *testing.T, s *Store, query string, args []any) string {
+func steps(t testing.TB, s *Store, query string, args []any) string {
 	t.Helper()
 	rows, err := s.db.Raw("?", statement{query, args}).Rows()
 	if err != nil {
@@ -90,7 +90,7 @@ func steps(t *testing.T, s *Store, query string, args []any) string {
 		if err := rows.Scan(row...); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintln(&plan, *(row[len(row)-1].(*any)))
+		fmt.Fprintln(&plan, *(row[len(row)-1].(*any))) // SQLite: the last column is the step
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)

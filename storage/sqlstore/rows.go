@@ -46,6 +46,7 @@ type userRow struct {
 	TitleSince       *instant
 	Transition       bool
 	Reason           string
+	JobCodeTitle     string
 	PolicyVersion    int64
 	DecidedAt        instant
 	ClosedSeen       *instant
@@ -68,6 +69,12 @@ type userRow struct {
 	ParticipantMode     string   `gorm:"->"`
 	ParticipantVersion  int64    `gorm:"->"`
 	ParticipantClosedAt *instant `gorm:"->"`
+
+	// What a newer policy version leaves, joined likewise.
+	NarrowVersion     *int64  `gorm:"->"`
+	NarrowPermissions *string `gorm:"->"`
+	NarrowRole        *string `gorm:"->"`
+	NarrowGate        *string `gorm:"->"`
 }
 
 // TableName names the table for gorm.
@@ -77,7 +84,9 @@ const userColumns = `u.id, u.participant, u.version, u.user_name, u.user_name_ke
   u.display_name, u.given_name, u.family_name, u.email, u.email_key, u.mobile, u.title, u.title_key, u.department,
   u.active, u.document, u.fold, u.decision, u.healthix_username, u.clinical_alerts, u.released_at, u.closed_at,
   u.invited_at, u.created, u.modified, u.deleted, p.type as participant_type, p.status as participant_status,
-  p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at`
+  p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at,
+  case when n.user_id is not null then ` + versionInForce + ` end as narrow_version, n.permissions as narrow_permissions,
+  n.role as narrow_role, n.gate as narrow_gate`
 
 func userRowOf(u storage.User) (userRow, error) {
 	row := userRow{
@@ -92,7 +101,8 @@ func userRowOf(u storage.User) (userRow, error) {
 		Active: u.Active,
 		Status: string(u.Decision.Status), Role: u.Decision.Role, TitleRole: u.Decision.TitleRole,
 		RequestedRole: u.Decision.RequestedRole, Transition: u.Decision.Transition, Reason: u.Decision.Reason,
-		TitleSince: instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt), ClosedSeen: instantOf(u.Decision.ClosedSeen),
+		JobCodeTitle: u.Decision.JobCodeTitle,
+		TitleSince:   instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt), ClosedSeen: instantOf(u.Decision.ClosedSeen),
 		ValidUntil: instantOf(u.Decision.ValidUntil), TrainingExpires: instantOf(u.Decision.TrainingExpiresAt),
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: instantOf(u.ReleasedAt), ClosedAt: instantOf(u.ClosedAt), InvitedAt: instantOf(u.InvitedAt),
@@ -152,6 +162,11 @@ func (row userRow) user() (storage.User, error) {
 	}
 	if err = json.Unmarshal([]byte(row.Decision), &u.Decision); err != nil {
 		return storage.User{}, fmt.Errorf("read the decision of user %s: %w", row.ID, err)
+	}
+	if row.NarrowVersion != nil {
+		if u.Narrowing, err = narrowing(*row.NarrowVersion, *row.NarrowPermissions, *row.NarrowRole, *row.NarrowGate); err != nil {
+			return storage.User{}, fmt.Errorf("read what a policy version leaves to user %s: %w", row.ID, err)
+		}
 	}
 	return u, nil
 }

@@ -109,32 +109,6 @@ func (r reader) ListExpired(ctx context.Context, now time.Time, limit int) ([]st
 	return found, nil
 }
 
-// ListWaitingTitles answers the titles of active users that no row of the
-// policy answers, those with most people first.
-func (r reader) ListWaitingTitles(ctx context.Context, participant string) ([]storage.WaitingTitle, error) {
-	narrow, args := here(participant, "participant")
-	var rows []struct {
-		TitleKey     string
-		Title        string
-		People       int
-		Participants int
-		Since        instant
-	}
-	if _, err := r.get(ctx, &rows, `select title_key, min(title) as title, count(*) as people,
-	    count(distinct participant) as participants, min(coalesce(title_since, created)) as since
-	  from users where deleted is null and active and title_role = ''`+narrow+`
-	  group by title_key order by people desc, title_key`, args...); err != nil {
-		return nil, fmt.Errorf("waiting titles: %w", err)
-	}
-	waiting := make([]storage.WaitingTitle, len(rows))
-	for i, row := range rows {
-		waiting[i] = storage.WaitingTitle{
-			Key: row.TitleKey, Title: row.Title, People: row.People, Participants: row.Participants, Since: time.Time(row.Since),
-		}
-	}
-	return waiting, nil
-}
-
 // LockUser answers a user, deleted ones too, and keeps others from changing it.
 func (t *tx) LockUser(ctx context.Context, participant, id string) (storage.User, error) {
 	narrow, args := here(participant, "u.participant")
@@ -179,7 +153,7 @@ func (t *tx) putUser(ctx context.Context, u storage.User) (audit.Digest, error) 
 	if err != nil {
 		return audit.Digest{}, err
 	}
-	if err := t.put(ctx, &row, row.Version); err != nil {
+	if err := t.put(ctx, &row, "version", row.Version); err != nil {
 		return audit.Digest{}, err
 	}
 	if t.engine == sqliteEngine {
@@ -194,12 +168,12 @@ func (t *tx) putUser(ctx context.Context, u storage.User) (audit.Digest, error) 
 }
 
 // put inserts version 1 of a row, or updates the row of the version before.
-func (t *tx) put(ctx context.Context, row any, version int64) error {
+func (t *tx) put(ctx context.Context, row any, column string, version int64) error {
 	db := t.db.WithContext(ctx)
 	if version == 1 {
 		return fault(db.Create(row).Error)
 	}
-	done := db.Model(row).Select("*").Where("version = ?", version-1).Updates(row)
+	done := db.Model(row).Select("*").Where(column+" = ?", version-1).Updates(row)
 	if done.Error != nil {
 		return fault(done.Error)
 	}

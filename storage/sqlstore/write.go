@@ -88,6 +88,10 @@ func waited(ctx context.Context) error {
 // is worth knowing, so it is not cut off at once.
 const patience = 10 * time.Second
 
+// readCommitted is what the barrier and the locks of deeds reckon with, whatever
+// the database's default is.
+var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+
 // transaction runs f once on PostgreSQL.
 func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *tx) error) error {
 	conn, err := s.sql.Conn(ctx)
@@ -102,7 +106,7 @@ func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })()
-	in, err := conn.BeginTx(own, nil)
+	in, err := conn.BeginTx(own, readCommitted)
 	if err != nil {
 		return fmt.Errorf("begin: %w", fault(err))
 	}
@@ -111,7 +115,9 @@ func (s *Store) transaction(ctx context.Context, f func(ctx context.Context, t *
 	// nothing.
 	defer in.Rollback() //nolint:errcheck // what made it necessary is the answer
 
-	if err := s.begun(in).run(ctx, f); err != nil {
+	t := s.begun(in)
+	t.conn = conn
+	if err := t.run(ctx, f); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

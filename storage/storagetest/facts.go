@@ -234,8 +234,8 @@ func policiesAreGapless(h *house) {
 			})
 		})
 	}
-	if n, err := h.CurrentPolicyVersion(ctx); n != 0 || err != nil {
-		h.Errorf("before the first: %d, %v", n, err)
+	if n, err := h.PolicyState(ctx); n.Version != 0 || err != nil {
+		h.Errorf("before the first: %+v, %v", n, err)
 	}
 	_, err := h.CurrentPolicy(ctx)
 	h.missing("before the first", err)
@@ -253,8 +253,8 @@ func policiesAreGapless(h *house) {
 		h.Fatal(err)
 	}
 	h.same("in force", got, want)
-	if n, err := h.CurrentPolicyVersion(ctx); n != 2 || err != nil {
-		h.Errorf("in force: %d, %v", n, err)
+	if n, err := h.PolicyState(ctx); n.Version != 2 || err != nil {
+		h.Errorf("in force: %+v, %v", n, err)
 	}
 	if got, err = h.GetPolicy(ctx, 1); err != nil || got.Version != 1 || got.Document[2] != 1 {
 		h.Errorf("version 1: %v, %v", got, err)
@@ -272,11 +272,11 @@ func policiesAreGapless(h *house) {
 func policiesInParallel(h *house) {
 	for _, err := range together(4, func(i int) error {
 		return h.Write(h.Context(), func(ctx context.Context, tx storage.Tx) error {
-			n, err := tx.CurrentPolicyVersion(ctx)
+			n, err := tx.PolicyState(ctx)
 			if err != nil {
 				return err
 			}
-			return tx.PutPolicy(ctx, storage.PolicyVersion{Version: n + 1, Document: []byte{byte(i)}, Applied: tx.Now()})
+			return tx.PutPolicy(ctx, storage.PolicyVersion{Version: n.Version + 1, Document: []byte{byte(i)}, Applied: tx.Now()})
 		})
 	}) {
 		if err != nil && !errors.Is(err, storage.ErrStale) {

@@ -206,54 +206,92 @@ func testFields(t *testing.T, s storage.Store) {
 }
 
 // testOverlay: status, role, permissions, gates and reason are those that
-// User.Access shows, at each way in which access lapses.
+// User.Access shows, at each way in which access lapses, in combination with
+// what a newer policy version leaves.
 func testOverlay(t *testing.T, s storage.Store) {
 	late, early := queryNow.Add(time.Minute), queryNow.Add(-time.Minute)
-	for _, participant := range []storage.Participant{
+	p := &population{participants: []storage.Participant{
 		openParticipant,
 		newParticipant("suspended", "suspended", "live", &early),
 		newParticipant("observed", "active", "observe", nil),
 		newParticipant("reopened", "active", "live", &early),
-	} {
-		p := &population{participants: []storage.Participant{participant}}
-		released := newUser(participant, participant.ID+"-released", `{}`)
+	}}
+	for _, participant := range p.participants {
+		released := newUser(participant, "released", `{}`)
 		released.Decision = policy.Decision{
 			Status: policy.StatusReleased, Role: "nurse", TitleRole: "nurse", Permissions: []string{"view", "alerts"}, DecidedAt: queryNow.Add(-time.Hour),
 			Reason: "Released.", Gates: []policy.GateState{{Gate: policy.GateParticipant, Open: true}, {Gate: policy.GateTraining, Open: true}, {Gate: policy.GateHold, Open: true}},
 		}
 		until := func(id string, at time.Time) storage.User {
 			u := released
-			u.ID, u.UserName, u.UserNameKey = id, id, id
+			u.ID = id
 			u.Decision.ValidUntil = &at
 			return u
 		}
-		moving := until(participant.ID+"-moving", late)
-		moving.Decision.Transition = true
-		moving.Decision.Role, moving.Decision.RequestedRole = "", "nurse"
-		p.users = []storage.User{
-			released, until(participant.ID+"-expired", early), until(participant.ID+"-expires-now", queryNow), until(participant.ID+"-later", late), moving,
-			newUser(participant, participant.ID+"-pending", `{}`),
+		move := func(u storage.User) storage.User {
+			u.Decision.Transition = true
+			u.Decision.Role, u.Decision.RequestedRole = "", "nurse"
+			return u
 		}
-		p.keep(t, s)
-		for _, u := range p.users {
-			seen := u.Access(queryNow)
-			for f, value := range map[storage.Field]string{
-				storage.FieldStatus: string(seen.Status), storage.FieldRole: seen.Role, storage.FieldRequestedRole: seen.RequestedRole, storage.FieldReason: seen.Reason,
+		empty, closed := released, released
+		empty.ID, empty.Decision.Permissions = "empty", nil
+		closed.ID, closed.Decision.Gates = "closed", slices.Insert(slices.Clone(closed.Decision.Gates), 2, policy.GateState{Gate: policy.GateNPI})
+		for _, u := range []storage.User{
+			released, empty, closed, until("expired", early), until("expires-now", queryNow), until("later", late),
+			move(until("moving", late)), move(until("moved-too-slowly", early)), newUser(participant, "pending", `{}`),
+		} {
+			for how, n := range map[string]*policy.Narrowing{
+				"not":           nil,
+				"to all of it":  {Permissions: []string{"alerts", "view"}, Role: "clerk"},
+				"to a role":     {Permissions: []string{"alerts"}, Role: "clerk"},
+				"to the title":  {Permissions: []string{"alerts"}, Role: "nurse"},
+				"to part of it": {Permissions: []string{"alerts", "break-glass"}, Role: "clerk"},
+				"to no role":    {Permissions: []string{"view"}},
+				"to nothing":    {Gate: policy.GateTraining},
+				"to others":     {Permissions: []string{"break-glass"}, Role: "clerk", Gate: policy.GateHold},
+				"gate unasked":  {Gate: policy.GateApproval},
+				"gate is where": {Gate: policy.GateParticipant},
+				"gate unnamed":  {},
 			} {
-				if value != "" {
-					expectUser(t, s, u, field(f, storage.OpEq, value), true)
-				} else {
-					expectUser(t, s, u, field(f, storage.OpPresent, nil), false)
+				u := u
+				u.ID = strings.Join([]string{participant.ID, u.ID, how}, "-")
+				u.UserName, u.UserNameKey = u.ID, u.ID
+				if n != nil {
+					n.Version = newestVersion
 				}
+				p.narrow(&u, n)
+				p.users = append(p.users, u)
 			}
-			for _, permission := range permissions {
-				expectUser(t, s, u, field(storage.FieldPermission, storage.OpEq, permission), slices.Contains(seen.Permissions, permission))
-			}
-			for _, gate := range []policy.Gate{policy.GateParticipant, policy.GateTraining, policy.GateHold} {
-				expectUser(t, s, u, field(storage.FieldGate, storage.OpEq, string(gate)), slices.Contains(seen.ClosedGates(), string(gate)))
-			}
-			expectUser(t, s, u, field(storage.FieldStoredStatus, storage.OpEq, string(u.Decision.Status)), true)
 		}
+	}
+	p.keep(t, s)
+	for _, f := range []storage.Field{
+		storage.FieldStatus, storage.FieldRole, storage.FieldRequestedRole, storage.FieldPermission, storage.FieldGate, storage.FieldReason,
+	} {
+		q := storage.Query{Sort: []storage.Order{{Field: f}}, Limit: -1, Now: queryNow}
+		got, _, err := userIDs(t, s, q)
+		if want, _ := answer(p.userRecords(queryNow), q); err != nil || !slices.Equal(got, want) {
+			t.Errorf("in the order of %s: %v\n got %q\nwant %q", f, err, got, want)
+		}
+	}
+	for _, u := range p.users {
+		seen := u.Access(queryNow)
+		for f, value := range map[storage.Field]string{
+			storage.FieldStatus: string(seen.Status), storage.FieldRole: seen.Role, storage.FieldRequestedRole: seen.RequestedRole, storage.FieldReason: seen.Reason,
+		} {
+			if value != "" {
+				expectUser(t, s, u, field(f, storage.OpEq, value), true)
+			} else {
+				expectUser(t, s, u, field(f, storage.OpPresent, nil), false)
+			}
+		}
+		for _, permission := range permissions {
+			expectUser(t, s, u, field(storage.FieldPermission, storage.OpEq, permission), slices.Contains(seen.Permissions, permission))
+		}
+		for _, gate := range []policy.Gate{policy.GateParticipant, policy.GateTraining, policy.GateHold, policy.GateApproval} {
+			expectUser(t, s, u, field(storage.FieldGate, storage.OpEq, string(gate)), slices.Contains(seen.ClosedGates(), string(gate)))
+		}
+		expectUser(t, s, u, field(storage.FieldStoredStatus, storage.OpEq, string(u.Decision.Status)), true)
 	}
 }
 

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,41 @@ type population struct {
 	users        []storage.User
 	groups       []storage.Group
 	members      map[string][]storage.Member
+	// effects are of the newest policy version; userRecords takes from them
+	// what readers should find joined.
+	effects []storage.Effect
+}
+
+// newestVersion is the policy version of a population with effects.
+const newestVersion = 3
+
+// narrow lays what the newest policy version does to a user over it as readers
+// should find it.
+func (p *population) narrow(u *storage.User, n *policy.Narrowing) {
+	p.effects = append(p.effects, storage.Effect{User: u.ID, Narrowing: n})
+	if n != nil && u.Decision.Status == policy.StatusReleased && u.Decision.PolicyVersion < newestVersion {
+		u.Narrowing = n
+	}
+}
+
+// keepEffects writes them beside some that readers must look away from: of a
+// version that was followed by another one, and of a plan that is still pending.
+func (p *population) keepEffects(ctx context.Context, tx storage.Tx) error {
+	for version := int64(1); version <= newestVersion; version++ {
+		if err := tx.PutPolicy(ctx, storage.PolicyVersion{Version: version, Document: []byte("p"), Applied: queryNow, Plan: fmt.Sprint("plan-", version)}); err != nil {
+			return err
+		}
+	}
+	var all []storage.Effect
+	for _, u := range p.users {
+		all = append(all, storage.Effect{User: u.ID, Narrowing: &policy.Narrowing{Gate: policy.GateHold}})
+	}
+	return errors.Join(
+		tx.PutEffects(ctx, "plan-2", all),
+		tx.PendPolicy(ctx, "plan-4"),
+		tx.PutEffects(ctx, "plan-4", all),
+		tx.PutEffects(ctx, "plan-3", p.effects),
+	)
 }
 
 // keep writes it.
@@ -55,7 +91,10 @@ func (p *population) keep(t *testing.T, s storage.Store) {
 				return err
 			}
 		}
-		return nil
+		if p.effects == nil {
+			return nil
+		}
+		return p.keepEffects(ctx, tx)
 	})
 	if err != nil {
 		t.Fatalf("keep a population: %v", err)
@@ -158,6 +197,9 @@ var randomPopulation = rapid.Custom(func(t *rapid.T) *population {
 			if u.HealthixUsername != "" {
 				u.HealthixUsername += u.ID
 			}
+			if effect := randomEffect(t); effect != nil {
+				p.narrow(&u, effect.Narrowing)
+			}
 			p.users = append(p.users, u)
 		}
 		for n := range 6 {
@@ -249,6 +291,26 @@ func randomDecision(t *rapid.T) policy.Decision {
 		}
 	}
 	return d
+}
+
+// randomEffect is what a policy version does to a user, nil for nothing known.
+func randomEffect(t *rapid.T) *storage.Effect {
+	switch rapid.IntRange(0, 4).Draw(t, "effect") {
+	case 0:
+		return nil
+	case 1:
+		return &storage.Effect{}
+	}
+	n := &policy.Narrowing{
+		Version: newestVersion, Permissions: []string{}, Role: pick(t, "role left", "", "nurse", "clerk"),
+		Gate: pick(t, "gate that closes", "", policy.GateParticipant, policy.GateTitle, policy.GateTraining, policy.GateApproval, policy.GateHold),
+	}
+	for _, permission := range append(slices.Clone(permissions), "of nobody") {
+		if rapid.IntRange(0, 2).Draw(t, "left "+permission) == 0 {
+			n.Permissions = append(n.Permissions, permission)
+		}
+	}
+	return &storage.Effect{Narrowing: n}
 }
 
 // randomFold is a folded document with values of every shape at every place

@@ -15,6 +15,7 @@ import (
 func testRandomQueries(t *testing.T, s storage.Store) {
 	p := randomPopulation.Example(20261125)
 	p.keep(t, s)
+	narrowingsAreJoined(t, s, p)
 	users, groups := newWorld(true, p.userRecords(queryNow)), newWorld(false, p.groupRecords())
 	users.ids, groups.ids = groups.ids, slices.Concat(users.ids, groups.ids) // what holds a user, and what a group holds
 	rapid.Check(t, func(r *rapid.T) {
@@ -41,6 +42,28 @@ func testRandomQueries(t *testing.T, s storage.Store) {
 			}
 		}
 	})
+}
+
+// narrowingsAreJoined: every user is read with what the newest policy version
+// leaves, and no other.
+func narrowingsAreJoined(t *testing.T, s storage.Store, p *population) {
+	t.Helper()
+	narrowed := 0
+	for _, want := range p.users {
+		found, _, err := s.ListUsers(t.Context(), storage.Query{Filter: field(storage.FieldID, storage.OpEq, want.ID), Deleted: true, Limit: -1, Now: queryNow})
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%d users %s: %v", len(found), want.ID, err)
+		}
+		if g, w := text(found[0].Narrowing), text(want.Narrowing); g != w {
+			t.Errorf("%s, decided under version %d as %s: narrowing %s, want %s", want.ID, want.Decision.PolicyVersion, want.Decision.Status, g, w)
+		}
+		if want.Narrowing != nil {
+			narrowed++
+		}
+	}
+	if narrowed == 0 || narrowed == len(p.users) {
+		t.Errorf("%d of %d users are narrowed", narrowed, len(p.users))
+	}
 }
 
 // world is what random queries of one resource draw from.

@@ -283,40 +283,6 @@ func participantsAreApart(h *house) {
 	h.missing("lock a user of another participant", err)
 }
 
-func waitingTitles(h *house) {
-	at := func(day int) *time.Time {
-		t := time.Date(2026, 2, day, 0, 0, 0, 0, time.UTC)
-		return &t
-	}
-	waits := func(participant, name, title string, since *time.Time) storage.User {
-		u := person(participant, name)
-		u.Title, u.TitleKey = title, strings.ToLower(title)
-		u.Decision.Gates = []policy.GateState{{Gate: policy.GateTitle, Since: since}}
-		return u
-	}
-	users := []storage.User{
-		waits("mercy", "a", "Wizard", at(3)), waits("mercy", "b", "WIZARD", at(2)), waits("general", "c", "Wizard", at(4)),
-		waits("mercy", "d", "", at(1)), waits("mercy", "e", "Nurse", nil), waits("mercy", "f", "Witch", at(1)), waits("mercy", "g", "Witch", at(1)),
-	}
-	users[4].Decision.TitleRole = "clinical" // answered
-	users[5].Active = false
-	users[6].Deleted = at(9)
-	h.keep(users...)
-	got, err := h.ListWaitingTitles(h.Context(), "")
-	if err != nil {
-		h.Fatal(err)
-	}
-	h.same("waiting titles", got, []storage.WaitingTitle{
-		{Key: "wizard", Title: "WIZARD", People: 3, Participants: 2, Since: *at(2)},
-		{Key: "", Title: "", People: 1, Participants: 1, Since: *at(1)},
-	})
-	got, err = h.ListWaitingTitles(h.Context(), "general")
-	if err != nil {
-		h.Fatal(err)
-	}
-	h.same("waiting titles of one", got, []storage.WaitingTitle{{Key: "wizard", Title: "Wizard", People: 1, Participants: 1, Since: *at(4)}})
-}
-
 func expiredUsers(h *house) {
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	until := func(name string, end time.Duration, decided time.Time) storage.User {

@@ -288,9 +288,9 @@ func ownWritesAreSeen(h *house) {
 		holders, err3 := tx.ListEmailHolders(ctx, u.EmailKey)
 		n, err4 := tx.CountMembers(ctx, u.ID)
 		held, err5 := tx.ListMemberships(ctx, "mercy", []string{u.ID})
-		version, err6 := tx.CurrentPolicyVersion(ctx)
-		if err := errors.Join(err, err2, err3, err4, err5, err6); err != nil || !found || len(holders) != 1 || n != 1 || len(held[u.ID]) != 1 || version != 1 {
-			h.Errorf("inside: %v %v %d %d %v %d", err, found, len(holders), n, held, version)
+		state, err6 := tx.PolicyState(ctx)
+		if err := errors.Join(err, err2, err3, err4, err5, err6); err != nil || !found || len(holders) != 1 || n != 1 || len(held[u.ID]) != 1 || state.Version != 1 {
+			h.Errorf("inside: %v %v %d %d %v %d", err, found, len(holders), n, held, state.Version)
 		}
 		// Nobody else sees it yet.
 		if _, err := h.GetUser(ctx, "mercy", u.ID); !errors.Is(err, storage.ErrNotFound) {

@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/healthix/healthix-scim/storage"
+)
+
+// A deed decides by the policy state that it saw, and what it saw may be old
+// when it commits. So whoever changed the state waits for the deeds that saw the
+// one before: that is the barrier.
+//
+// On PostgreSQL a deed that asks for the state holds a shared advisory lock to
+// its end. Nobody ever takes it exclusively, so nobody waits for it; it only
+// says who is to be waited for. Transaction ids would not do: a deed that has
+// only read so far has none. Nor would virtual ids alone: a dump of the database
+// has one for hours, and decides nothing.
+//
+// The lock is taken before the state is read, by a statement of its own. Under
+// read committed each statement sees what was committed when it began, so a deed
+// whose lock the barrier did not find reads a state that is at least as new as
+// the barrier's own view. And PostgreSQL lets go of a transaction's locks only
+// when others see what it committed.
+//
+// On SQLite deeds follow one another; the barrier is a deed that does nothing.
+
+// deedsLock is "scim" and a number of our own.
+const deedsLock = "1935894893, 1"
+
+// PolicyState answers the number in force and the plan that is pending, and
+// makes the barrier wait for this deed.
+func (t *tx) PolicyState(ctx context.Context) (storage.PolicyState, error) {
+	if t.engine != postgresEngine {
+		return t.reader.PolicyState(ctx)
+	}
+	var state storage.PolicyState
+	var both pgx.Batch // one round trip
+	both.Queue("select pg_advisory_xact_lock_shared(" + deedsLock + ")")
+	both.Queue(policyState).QueryRow(func(row pgx.Row) error { return row.Scan(&state.Version, &state.Pending) })
+	err := t.conn.Raw(func(conn any) error {
+		return conn.(*stdlib.Conn).Conn().SendBatch(ctx, &both).Close()
+	})
+	if err != nil {
+		return storage.PolicyState{}, fmt.Errorf("policy in force: %w", fault(err))
+	}
+	return state, nil
+}
+
+// Barrier waits for the deeds that saw an older policy state; see storage.Store.
+func (s *Store) Barrier(ctx context.Context) error {
+	var err error
+	if s.engine == postgresEngine {
+		err = s.awaitDeeds(ctx)
+	} else {
+		err = s.group.barrier(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = waited(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the deeds under way: %w", err)
+	}
+	return nil
+}
+
+// deedsUnderWay are transactions by their virtual ids, which are not used twice.
+const deedsUnderWay = `select virtualtransaction from pg_locks where locktype = 'advisory' and granted
+  and (classid, objid, objsubid) = (` + deedsLock + `, 2)
+  and database = (select oid from pg_database where datname = current_database())`
+
+func (s *Store) awaitDeeds(ctx context.Context) error {
+	const longest = 50 * time.Millisecond
+	var deeds []string
+	if _, err := s.get(ctx, &deeds, deedsUnderWay); err != nil {
+		return err
+	}
+	for pause := time.Millisecond; len(deeds) > 0; pause = min(2*pause, longest) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		among, ids := s.anyOf("virtualtransaction", deeds)
+		deeds = nil
+		if _, err := s.get(ctx, &deeds, deedsUnderWay+" and "+among, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}

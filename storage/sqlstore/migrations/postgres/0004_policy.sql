@@ -1,0 +1,76 @@
+-- +goose Up
+-- Policy as a product: plans, whom they touch, and what is left to those who
+-- lose while a new version is carried out.
+--
+-- Columns added here keep a default, for servers of the release before still
+-- write rows without them while a cluster is updated.
+
+alter table policy_version
+  add column participant text collate "C" not null default '',  -- whose overlay it is, '' for the policy of all
+  add column plan        text collate "C" not null default '';  -- that was applied
+create index policy_version_participant on policy_version (participant, version);
+
+create table policy_plan (
+  id           text collate "C" primary key,
+  participant  text collate "C" not null,
+  base         bigint not null,
+  document     bytea not null,
+  digest       text collate "C" not null,
+  state        text collate "C" not null,
+  summary      text not null,  -- JSON, '' while it is computed
+  origin       text not null,
+  note         text not null,
+  actor        text not null,
+  token        text collate "C" not null,  -- jti of who made it, '' for a command
+  created      timestamptz not null,
+  confirmed    timestamptz,
+  confirmed_by text not null,
+  at           timestamptz,  -- when it is to come into force
+  applied_by   text not null,
+  version      bigint not null,  -- under which it came into force, 0 when it did not
+  carried      timestamptz,  -- when everybody concerned was decided again
+  changed      timestamptz not null,
+  holder       text collate "C" not null,
+  held_until   timestamptz,
+  row_version  bigint not null
+);
+create index policy_plan_created on policy_plan (created, id);
+
+-- The plan that is being applied: one row at most.
+create table policy_pending (
+  one  integer primary key check (one = 1),
+  plan text collate "C" not null
+);
+
+-- Working rows. Of a person they hold the id, and words of the policy.
+create table policy_plan_person (
+  plan        text collate "C" not null,
+  user_id     text collate "C" not null,
+  participant text collate "C" not null,
+  class       text collate "C" not null,
+  change      jsonb not null,
+  primary key (plan, user_id)
+);
+create index policy_plan_person_class on policy_plan_person (plan, class, user_id);
+create index policy_plan_person_participant on policy_plan_person (plan, participant, user_id);
+
+-- What a plan does to people from the instant at which it comes into force;
+-- readers join it until a person is decided under the new version.
+create table policy_effect (
+  plan        text collate "C" not null,
+  user_id     text collate "C" not null,
+  loses       boolean not null,
+  permissions jsonb not null,  -- at most these are left
+  role        text collate "C" not null,
+  gate        text collate "C" not null,  -- what closes when nothing is left
+  primary key (plan, user_id)
+);
+create index policy_effect_order on policy_effect (plan, loses, user_id);
+
+alter table users add column job_code_title text collate "C" not null default '';  -- what the job code stands for, when it disagrees with the title
+create index users_job_code on users (participant, title_key) where deleted is null and active and job_code_title <> '';
+-- For walks over a participant's active people, and for counting them without
+-- reading their rows.
+create index users_active on users (participant, id, status) where deleted is null and active;
+-- For the peers of a waiting title.
+create index users_department on users (participant, department_fold) where deleted is null and active and title_role <> '' and department_fold <> '';

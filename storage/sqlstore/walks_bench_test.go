@@ -1,0 +1,142 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
+	"github.com/healthix/healthix-scim/storage/pgtest"
+)
+
+// BenchmarkReads: what a policy change costs readers, while there is none and
+// while half of everybody loses by one.
+func BenchmarkReads(b *testing.B) {
+	const people = 100_000
+	for _, engine := range []struct {
+		name    string
+		address func() string
+	}{
+		{"PostgreSQL", func() string { return pgtest.URL(b) }},
+		{"SQLite", func() string { return "sqlite://" + filepath.Join(b.TempDir(), "healthix.db") }},
+	} {
+		s := openForQueries(b, engine.address())
+		keepMany(b, s, people)
+		read := func(when string) {
+			released := storage.Cmp{Field: storage.FieldStatus, Op: storage.OpEq, Value: "released"}
+			for _, what := range []struct {
+				name string
+				do   func(ctx context.Context, n int) error
+			}{
+				{"get", func(ctx context.Context, n int) error {
+					_, err := s.GetUser(ctx, "p0", fmt.Sprintf("p0-%d", 100_000+2*(n*7919%(people/2))))
+					return err
+				}},
+				{"page", func(ctx context.Context, _ int) error { return listed(ctx, s, storage.Query{Limit: 101}, 101) }},
+				{"page of released", func(ctx context.Context, _ int) error {
+					return listed(ctx, s, storage.Query{Limit: 101, Filter: released}, 101)
+				}},
+				{"count", func(ctx context.Context, _ int) error { return listed(ctx, s, storage.Query{Total: true}, 0) }},
+				{"count released", func(ctx context.Context, _ int) error {
+					return listed(ctx, s, storage.Query{Total: true, Filter: released}, 0)
+				}},
+			} {
+				b.Run(engine.name+"/"+when+"/"+what.name, func(b *testing.B) {
+					for n := 0; b.Loop(); n++ {
+						if err := what.do(b.Context(), n); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+		read("nothing pending")
+		keepEffects(b, s, people)
+		err := s.Write(b.Context(), func(ctx context.Context, tx storage.Tx) error {
+			return tx.PutPolicy(ctx, storage.PolicyVersion{Version: 1, Document: []byte("p"), Applied: tx.Now(), Plan: "p1"})
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		read("half of everybody loses")
+	}
+}
+
+// BenchmarkListTitled is a walk over everybody, as a plan makes it.
+func BenchmarkListTitled(b *testing.B) {
+	const people, page = 100_000, 2000
+	for _, engine := range []struct {
+		name    string
+		address func() string
+	}{
+		{"PostgreSQL", func() string { return pgtest.URL(b) }},
+		{"SQLite", func() string { return "sqlite://" + filepath.Join(b.TempDir(), "healthix.db") }},
+	} {
+		s := openForQueries(b, engine.address())
+		keepMany(b, s, people)
+		for name, q := range map[string]storage.TitledQuery{
+			"everybody":       {},
+			"one participant": {Participant: "p0"},
+		} {
+			b.Run(engine.name+"/"+name, func(b *testing.B) {
+				rows := 0
+				for b.Loop() {
+					q.Limit, q.JobCode, q.After = page, []string{"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "costCenter"}, ""
+					for {
+						found, err := s.ListTitled(b.Context(), q)
+						if err != nil {
+							b.Fatal(err)
+						}
+						rows += len(found)
+						if len(found) < page {
+							break
+						}
+						q.After = found[len(found)-1].ID
+					}
+				}
+				b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+			})
+		}
+	}
+}
+
+// BenchmarkAddEffects is what a walk keeps of a batch of people, and how fast it
+// is forgotten.
+func BenchmarkAddEffects(b *testing.B) {
+	const batch = 500
+	for _, engine := range []struct {
+		name    string
+		address func() string
+	}{
+		{"PostgreSQL", func() string { return pgtest.URL(b) }},
+		{"SQLite", func() string { return "sqlite://" + filepath.Join(b.TempDir(), "healthix.db") }},
+	} {
+		s := openForQueries(b, engine.address())
+		effects := make([]storage.Effect, batch)
+		b.Run(engine.name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				for i := range effects {
+					effects[i] = storage.Effect{User: fmt.Sprintf("user-%09d", n), Narrowing: &policy.Narrowing{Permissions: []string{"view", "alerts"}, Role: "clerk"}}
+					n++
+				}
+				if err := s.Write(b.Context(), func(ctx context.Context, tx storage.Tx) error { return tx.AddEffects(ctx, "p1", effects) }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "effects/s")
+		})
+	}
+}
+
+func listed(ctx context.Context, s *Store, q storage.Query, want int) error {
+	q.Participant, q.Now = "p0", manyCreated.Add(time.Hour)
+	users, _, err := s.ListUsers(ctx, q)
+	if err == nil && len(users) != want {
+		err = fmt.Errorf("%d users, want %d", len(users), want)
+	}
+	return err
+}
