@@ -27,10 +27,14 @@ func (v View) Location(r *schema.Resource, id string) string {
 }
 
 // UserTag is a user's entity tag. It covers what can change the representation
-// without a new row version: the participant's state, and expiry. It leaves out
-// groups, and the manager's name, which are other resources' doing.
+// without a new row version: the participant's state, a newer policy version
+// that takes something, and expiry. It leaves out groups, and the manager's
+// name, which are other resources' doing.
 func UserTag(u storage.User, now time.Time) string {
 	tag := strconv.FormatInt(u.Version, 10) + "." + strconv.FormatInt(u.ParticipantState.Version, 10)
+	if n := u.Narrowing; n != nil && u.Decision.Status == policy.StatusReleased && u.Decision.PolicyVersion < n.Version {
+		tag += ".p" + strconv.FormatInt(n.Version, 10)
+	}
 	if until := u.Decision.ValidUntil; until != nil && !now.Before(*until) {
 		tag += ".x"
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,6 +41,30 @@ func TestUserTagCoversWhatChangesWithoutARow(t *testing.T) {
 	before, expired := UserTag(u, now.Add(-time.Microsecond)), UserTag(u, now)
 	if plain != `W/"3.2"` || suspended == plain || before != suspended || expired == before {
 		t.Error(plain, suspended, before, expired)
+	}
+}
+
+// TestUserTagCoversANarrowing: the tag moves when a policy version begins to take
+// something from a released user, and only then.
+func TestUserTagCoversANarrowing(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	u := storage.User{Version: 3, ParticipantState: policy.ParticipantState{Version: 2, Status: "active", Mode: "live"}}
+	u.Decision = policy.Decision{Status: policy.StatusReleased, PolicyVersion: 7, Permissions: []string{"view", "alerts"}}
+	whole, access := UserTag(u, now), u.Access(now)
+	u.Narrowing = &policy.Narrowing{Version: 8, Permissions: []string{"view"}}
+	narrowed := UserTag(u, now)
+	if narrowed == whole || slices.Equal(u.Access(now).Permissions, access.Permissions) {
+		t.Errorf("tag %s, then %s", whole, narrowed)
+	}
+	u.Narrowing.Version = 9
+	if again := UserTag(u, now); again == narrowed {
+		t.Errorf("two narrowings with one tag %s", again)
+	}
+	u.Narrowing.Version = 7 // decided under it
+	decided := UserTag(u, now)
+	u.Narrowing.Version, u.Decision.Status = 8, policy.StatusPending
+	if pending := UserTag(u, now); decided != whole || pending != whole {
+		t.Errorf("tags %s and %s of what nothing is taken from, want %s", decided, pending, whole)
 	}
 }
 
