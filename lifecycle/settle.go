@@ -64,7 +64,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	}
 	on.facts(&f)
 
-	u.Decision = p.Decide(f, now)
+	u.Decision = p.Decide(f, instantFor(old, now))
 	u.TitleKey = u.Decision.NormalTitle
 	if c.action == "" && old != nil && same(old.Decision, u.Decision) && !invites(u) {
 		return *old, nil
