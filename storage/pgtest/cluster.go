@@ -21,15 +21,21 @@ import (
 // cluster is a PostgreSQL in a temporary folder, reached by a socket there.
 type cluster struct {
 	folder string
-	life   io.Closer     // while this is open, the cluster lives
-	ended  chan struct{} // the guard has cleaned up
+	life   io.WriteCloser // while this is open, the cluster lives; what is written goes to guard
+	ended  chan struct{}  // the guard has cleaned up
 }
 
 // guard runs the server and ends it when its standard input does, which is
-// when the test process ends, be it by kill -9.
-const guard = `"$1/postgres" -D "$2/data" $3 >"$2/log" 2>&1 &
-server=$!
-read -r _
+// when the test process ends, be it by kill -9. A line "SIGNAL SECONDS" ends it
+// by that signal and starts it again that much later.
+const guard = `serve() { "$1/postgres" -D "$2/data" $3 >>"$2/log" 2>&1 & server=$!; }
+serve "$@"
+while read -r signal seconds; do
+	kill -$signal $server
+	wait $server
+	sleep $seconds
+	serve "$@"
+done
 kill -INT $server
 wait $server
 rm -rf "$2"`
