@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ type shot struct {
 	method, url string
 	body        []byte
 	status      int
+	token       string // "": the stage's
 }
 
 // load fires shots from o.clients connections, each as soon as its last one was
@@ -112,7 +114,9 @@ func (s *stage) beside(flood, steady func(client, n int) shot) func(ctx context.
 	}
 }
 
-func (s *stage) fire(ctx context.Context, x shot) error { return s.send(ctx, s.token, x) }
+func (s *stage) fire(ctx context.Context, x shot) error {
+	return s.send(ctx, cmp.Or(x.token, s.token), x)
+}
 
 // send sends a shot with a token.
 func (s *stage) send(ctx context.Context, token string, x shot) error {

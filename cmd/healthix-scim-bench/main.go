@@ -1,6 +1,7 @@
 // Command healthix-scim-bench measures the server against two yardsticks in the
 // same run: pgbench on the same PostgreSQL (two narrow inserts, or one select)
-// and a bare HTTP echo. At the end it plans policy changes over many people, held
+// and a bare HTTP echo. Then it releases people and asks as the portal does, and at
+// the end it plans policy changes over many people, held
 // against one query that reads them. It prints ratios, because the figures of a
 // shared machine mean nothing alone. It starts and stops everything itself, on
 // loopback, and judges nothing.
@@ -20,13 +21,14 @@ import (
 )
 
 type options struct {
-	server  string
-	users   int
-	people  int
-	clients int
-	rounds  int
-	seconds time.Duration
-	echo    bool
+	server   string
+	users    int
+	people   int
+	releases int
+	clients  int
+	rounds   int
+	seconds  time.Duration
+	echo     bool
 }
 
 func main() {
@@ -34,6 +36,7 @@ func main() {
 	flag.StringVar(&o.server, "server", "bin/healthix-scim", "the server's binary")
 	flag.IntVar(&o.users, "users", 5000, "users before the measuring begins")
 	flag.IntVar(&o.people, "people", 100000, "people whom policy changes are planned over at the end; 0 leaves that out")
+	flag.IntVar(&o.releases, "releases", 2000, "people who are taken from pending to released; 0 leaves that and the portal's question out")
 	flag.IntVar(&o.clients, "clients", 16, "requests in flight, and pgbench's clients")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; each measures everything once, in turn")
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "length of one measurement")
@@ -100,8 +103,17 @@ func measure(ctx context.Context, o options) error {
 			seen[c.name] = append(seen[c.name], got)
 		}
 	}
-	if err := report(cases, seen, echo); err != nil || o.people == 0 {
+	if err := report(cases, seen, echo); err != nil {
 		return err
+	}
+	if o.releases > 0 {
+		fmt.Println()
+		if err := stage.releases(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if o.people == 0 {
+		return nil
 	}
 	fmt.Println()
 	return stage.plans(ctx, os.Stdout)

@@ -33,6 +33,7 @@ type stage struct {
 	token   string // scope scim
 	other   string // scope scim, of a participant with a limit of rate
 	admin   string // scope operator
+	portal  string // scope portal
 	client  *http.Client
 	server  *exec.Cmd
 	ids     []string
@@ -170,7 +171,11 @@ func (s *stage) startServer(ctx context.Context, binary, database string) error 
 	if err != nil {
 		return fmt.Errorf("issue a token: %w", err)
 	}
-	s.other = strings.TrimSpace(string(other))
+	portal, err := program("token", "issue", "--scope", "portal", "--subject", "bench").Output()
+	if err != nil {
+		return fmt.Errorf("issue a token: %w", err)
+	}
+	s.other, s.portal = strings.TrimSpace(string(other)), strings.TrimSpace(string(portal))
 	s.token, s.admin = strings.TrimSpace(string(token)), strings.TrimSpace(string(admin))
 	return nil
 }
