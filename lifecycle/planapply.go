@@ -246,7 +246,7 @@ func (s *Service) foreseeAll(ctx context.Context, h *planHold, plan storage.Plan
 	}
 	if err := forget(func() (n int, err error) {
 		err = h.write(ctx, PlanApplying, func(ctx context.Context, tx storage.Tx) (err error) {
-			n, err = tx.DeleteEffects(ctx, plan.ID, "", forgetPage)
+			n, err = tx.DeleteEffects(ctx, plan.ID, false, forgetPage)
 			return err
 		})
 		return n, errors.Join(err, h.renew(ctx))
@@ -379,6 +379,16 @@ func (s *Service) carryOut(ctx context.Context, h *planHold, plan storage.Plan, 
 	}
 	if failures != nil {
 		return storage.Plan{}, fmt.Errorf("%d people could not be decided again, and keep what the new version leaves them: %w", failed, failures)
+	}
+	// What was taken from whom stays: it is how things stood in between.
+	if err := forget(func() (n int, err error) {
+		err = h.write(ctx, PlanApplied, func(ctx context.Context, tx storage.Tx) (err error) {
+			n, err = tx.DeleteEffects(ctx, id, true, forgetPage)
+			return err
+		})
+		return n, errors.Join(err, h.renew(ctx))
+	}); err != nil {
+		return storage.Plan{}, err
 	}
 	return s.movePlan(ctx, id, func(ctx context.Context, tx storage.Tx, p *storage.Plan) error {
 		if p.Carried != nil {

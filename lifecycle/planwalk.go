@@ -278,7 +278,7 @@ func (s *Service) forgetRefused(ctx context.Context, id string) error {
 			if err != nil || p.State != PlanRefused {
 				return err
 			}
-			n, err = tx.DeleteEffects(ctx, id, "", forgetPage)
+			n, err = tx.DeleteEffects(ctx, id, false, forgetPage)
 			return err
 		})
 		return n, err

@@ -295,9 +295,9 @@ type Tx interface {
 	// AddEffects is the same for a walk over people, which may have looked at them
 	// before a deed did: a word that is there already stays.
 	AddEffects(ctx context.Context, plan string, effects []Effect) error
-	// DeleteEffects forgets at most limit effects of a plan, of one user when
-	// named, and answers how many.
-	DeleteEffects(ctx context.Context, plan, user string, limit int) (int, error)
+	// DeleteEffects forgets at most limit effects of a plan and answers how many;
+	// harmless asks for those alone that take nothing from anybody.
+	DeleteEffects(ctx context.Context, plan string, harmless bool, limit int) (int, error)
 
 	// LockBreaker keeps others from counting or staging a participant's losses
 	// until this transaction ends. Whoever holds it waits for nobody else, so it

@@ -16,7 +16,7 @@ var (
 		{"user_id", ""}, {"participant", ""}, {"class", ""}, {"change", "::jsonb"},
 	}}
 	planEffects = bulk{"policy_effect", [][2]string{
-		{"user_id", ""}, {"loses", "::integer::boolean"}, {"permissions", "::jsonb"}, {"role", ""}, {"gate", ""},
+		{"user_id", ""}, {"loses", "::integer::boolean"}, {"narrowing", "::jsonb"},
 	}}
 )
 

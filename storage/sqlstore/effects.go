@@ -14,9 +14,9 @@ import (
 // decision: the participant's state (p), and what the newest policy version
 // leaves to those who lose by it and were not decided under it yet (n).
 //
-// What version that is, PostgreSQL and SQLite ask once for a statement. While
-// nothing is carried out the table of effects is empty, and where a statement
-// shows nothing of n, neither engine looks there.
+// What version that is, PostgreSQL and SQLite ask once for a statement. What was
+// taken from people stays on record, by plan; where a statement shows nothing of
+// n, neither engine looks there.
 const (
 	plainUserTables = "users u join participant p on p.id = u.participant"
 	userTables      = plainUserTables + " left join policy_effect n on n.plan = " + planInForce +
@@ -25,19 +25,29 @@ const (
 	versionInForce = "(select max(w.version) from policy_version w)"
 )
 
-// narrowing is what is left, from its columns.
-func narrowing(version int64, permissions, role, gate string) (*policy.Narrowing, error) {
-	n := &policy.Narrowing{Version: version, Role: role, Gate: policy.Gate(gate)}
-	if err := json.Unmarshal([]byte(permissions), &n.Permissions); err != nil {
-		return nil, fmt.Errorf("permissions: %w", err)
+// narrowing is what a version leaves, as a row keeps it: without the version,
+// which is known when it comes into force.
+func narrowing(version int64, text string) (*policy.Narrowing, error) {
+	n := &policy.Narrowing{}
+	if err := json.Unmarshal([]byte(text), n); err != nil {
+		return nil, err
 	}
+	n.Version = version
 	return n, nil
+}
+
+// narrowingText has all members: SQL looks at them.
+func narrowingText(n policy.Narrowing) (string, error) {
+	return jsonText(struct {
+		Permissions []string    `json:"permissions"`
+		Role        string      `json:"role"`
+		Gate        policy.Gate `json:"gate"`
+	}{append([]string{}, n.Permissions...), n.Role, n.Gate})
 }
 
 // PutEffects keeps what a pending plan does to users; the newest word counts.
 func (t *tx) PutEffects(ctx context.Context, plan string, effects []storage.Effect) error {
-	return t.putEffects(ctx, plan, effects, `do update set loses = excluded.loses, permissions = excluded.permissions,
-	  role = excluded.role, gate = excluded.gate`)
+	return t.putEffects(ctx, plan, effects, "do update set loses = excluded.loses, narrowing = excluded.narrowing")
 }
 
 // AddEffects keeps what a pending plan does to users; a word that is there
@@ -49,9 +59,13 @@ func (t *tx) AddEffects(ctx context.Context, plan string, effects []storage.Effe
 func (t *tx) putEffects(ctx context.Context, plan string, effects []storage.Effect, met string) error {
 	rows, at := make([][]string, 0, len(effects)), make(map[string]int, len(effects))
 	for _, e := range effects {
-		row := []string{e.User, "0", "[]", "", ""}
+		row := []string{e.User, "0", "{}"}
 		if n := e.Narrowing; n != nil {
-			row = []string{e.User, "1", jsonArray(append([]string{}, n.Permissions...)), n.Role, string(n.Gate)}
+			text, err := narrowingText(*n)
+			if err != nil {
+				return fmt.Errorf("encode what plan %s leaves to %s: %w", plan, e.User, err)
+			}
+			row[1], row[2] = "1", text
 		}
 		if i, twice := at[e.User]; !twice {
 			at[e.User] = len(rows)
@@ -101,17 +115,15 @@ func (r reader) ListEffects(ctx context.Context, plan string, after storage.Effe
 // listEffects takes those who lose, or those who do not: a range of one index,
 // in which a page begins where the one before ended.
 func listEffects(loses bool, limit int) string {
-	return `select e.user_id, e.permissions, e.role, e.gate from policy_effect e join users u on u.id = e.user_id
+	return `select e.user_id, e.narrowing from policy_effect e join users u on u.id = e.user_id
 	  where e.plan = ? and e.loses = ` + strconv.FormatBool(loses) + ` and e.user_id > ? and u.deleted is null and u.policy_version < ?
 	  order by e.user_id limit ` + strconv.Itoa(limit)
 }
 
 func (r reader) effects(ctx context.Context, plan string, version int64, loses bool, after string, limit int) ([]storage.Effect, error) {
 	var rows []struct {
-		UserID      string
-		Permissions string
-		Role        string
-		Gate        string
+		UserID    string
+		Narrowing string
 	}
 	if _, err := r.get(ctx, &rows, listEffects(loses, limit), plan, after, version); err != nil {
 		return nil, err
@@ -123,18 +135,22 @@ func (r reader) effects(ctx context.Context, plan string, version int64, loses b
 			continue
 		}
 		var err error
-		if found[i].Narrowing, err = narrowing(version, row.Permissions, row.Role, row.Gate); err != nil {
+		if found[i].Narrowing, err = narrowing(version, row.Narrowing); err != nil {
 			return nil, fmt.Errorf("read the one on %s: %w", row.UserID, err)
 		}
 	}
 	return found, nil
 }
 
-// DeleteEffects forgets at most limit effects of a plan, of one user when named.
-func (t *tx) DeleteEffects(ctx context.Context, plan, user string, limit int) (int, error) {
-	narrow, args := here(user, "user_id")
+// DeleteEffects forgets at most limit effects of a plan, or of those that take
+// nothing.
+func (t *tx) DeleteEffects(ctx context.Context, plan string, harmless bool, limit int) (int, error) {
+	narrow := ""
+	if harmless {
+		narrow = " and not loses"
+	}
 	n, err := t.do(ctx, `delete from policy_effect where plan = ? and user_id in (
-	  select user_id from policy_effect where plan = ?`+narrow+` order by user_id limit ?)`, append(append([]any{plan, plan}, args...), limit)...)
+	  select user_id from policy_effect where plan = ?`+narrow+` order by user_id limit ?)`, plan, plan, limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget effects of plan %s: %w", plan, err)
 	}

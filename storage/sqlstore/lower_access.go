@@ -15,6 +15,7 @@ import (
 const (
 	participantOpen = "(p.status = 'active' and p.mode = 'live')"
 	accessExpired   = "(u.valid_until is not null and u.valid_until <= ?)"
+	narrowGate      = "(n.narrowing ->> 'gate')"
 	accessEnded     = "(u.transition and p.closed_at is distinct from u.closed_seen)"
 )
 
@@ -26,9 +27,9 @@ func (l *lowering) inForce() string { return " from " + l.elements("u.permission
 // left says that one of them is among those which a newer policy version leaves.
 func (l *lowering) left() string {
 	if l.postgres() {
-		return "jsonb_exists(n.permissions, v.value)"
+		return "jsonb_exists(n.narrowing -> 'permissions', v.value)"
 	}
-	return "v.value in (select value from json_each(n.permissions))"
+	return "v.value in (select value from json_each(n.narrowing, '$.permissions'))"
 }
 
 // joined is what holds when a newer policy version leaves at most some, and
@@ -54,7 +55,7 @@ func (l *lowering) roleLeft() string {
 	if l.postgres() {
 		length = "jsonb_array_length"
 	}
-	return "case when (select count(*)" + l.inForce() + l.left() + ") = " + length + "(n.permissions) then n.role else '' end"
+	return "case when (select count(*)" + l.inForce() + l.left() + ") = " + length + "(n.narrowing -> 'permissions') then n.narrowing ->> 'role' else '' end"
 }
 
 // lapsed: released as decided, and no longer.
@@ -137,8 +138,8 @@ func (l *lowering) closedGates() statement {
 	return statement{
 		sql: "select c.value, 0 as late from " + l.elements("u.closed_gates") + " c where c.value <> 'participant'" +
 			" union all select 'participant', 0 where not " + participantOpen + " and " + l.asked(policy.GateParticipant) +
-			" union all select n.gate, case when " + asked + " then 0 else 1 end where " + emptied + " and n.gate <> ''" +
-			" and (n.gate <> 'participant' or not " + participantOpen + ")" +
+			" union all select " + narrowGate + ", case when " + asked + " then 0 else 1 end where " + emptied + " and " + narrowGate + " <> ''" +
+			" and (" + narrowGate + " <> 'participant' or not " + participantOpen + ")" +
 			" union all select 'training', 0 where u.status = 'released' and " + participantOpen + " and " + accessExpired +
 			" and not " + emptied + " and " + l.asked(policy.GateTraining),
 		args: []any{l.instant()},
@@ -148,9 +149,9 @@ func (l *lowering) closedGates() statement {
 // askedNarrowed: the gate that a newer policy version closes was asked for.
 func (l *lowering) askedNarrowed() string {
 	if l.postgres() {
-		return "u.decision @> jsonb_build_object('gates', jsonb_build_array(jsonb_build_object('gate', n.gate)))"
+		return "u.decision @> jsonb_build_object('gates', jsonb_build_array(jsonb_build_object('gate', " + narrowGate + ")))"
 	}
-	return "exists (select 1 from json_each(u.decision, '$.gates') a where a.value ->> 'gate' = n.gate)"
+	return "exists (select 1 from json_each(u.decision, '$.gates') a where a.value ->> 'gate' = " + narrowGate + ")"
 }
 
 func (l *lowering) asked(gate policy.Gate) string {

@@ -71,10 +71,8 @@ type userRow struct {
 	ParticipantClosedAt *instant `gorm:"->"`
 
 	// What a newer policy version leaves, joined likewise.
-	NarrowVersion     *int64  `gorm:"->"`
-	NarrowPermissions *string `gorm:"->"`
-	NarrowRole        *string `gorm:"->"`
-	NarrowGate        *string `gorm:"->"`
+	NarrowVersion *int64  `gorm:"->"`
+	Narrowing     *string `gorm:"->"`
 }
 
 // TableName names the table for gorm.
@@ -85,8 +83,7 @@ const userColumns = `u.id, u.participant, u.version, u.user_name, u.user_name_ke
   u.active, u.document, u.fold, u.decision, u.healthix_username, u.clinical_alerts, u.released_at, u.closed_at,
   u.invited_at, u.created, u.modified, u.deleted, p.type as participant_type, p.status as participant_status,
   p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at,
-  case when n.user_id is not null then ` + versionInForce + ` end as narrow_version, n.permissions as narrow_permissions,
-  n.role as narrow_role, n.gate as narrow_gate`
+  case when n.user_id is not null then ` + versionInForce + ` end as narrow_version, n.narrowing`
 
 func userRowOf(u storage.User) (userRow, error) {
 	row := userRow{
@@ -164,7 +161,7 @@ func (row userRow) user() (storage.User, error) {
 		return storage.User{}, fmt.Errorf("read the decision of user %s: %w", row.ID, err)
 	}
 	if row.NarrowVersion != nil {
-		if u.Narrowing, err = narrowing(*row.NarrowVersion, *row.NarrowPermissions, *row.NarrowRole, *row.NarrowGate); err != nil {
+		if u.Narrowing, err = narrowing(*row.NarrowVersion, *row.Narrowing); err != nil {
 			return storage.User{}, fmt.Errorf("read what a policy version leaves to user %s: %w", row.ID, err)
 		}
 	}

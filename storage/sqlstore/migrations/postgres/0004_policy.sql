@@ -57,12 +57,10 @@ create index policy_plan_person_participant on policy_plan_person (plan, partici
 -- What a plan does to people from the instant at which it comes into force;
 -- readers join it until a person is decided under the new version.
 create table policy_effect (
-  plan        text collate "C" not null,
-  user_id     text collate "C" not null,
-  loses       boolean not null,
-  permissions jsonb not null,  -- at most these are left
-  role        text collate "C" not null,
-  gate        text collate "C" not null,  -- what closes when nothing is left
+  plan      text collate "C" not null,
+  user_id   text collate "C" not null,
+  loses     boolean not null,
+  narrowing jsonb not null,  -- permissions that are left at most, role, gate that closes when none is
   primary key (plan, user_id)
 );
 create index policy_effect_order on policy_effect (plan, loses, user_id);

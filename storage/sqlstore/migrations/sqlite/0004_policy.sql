@@ -55,12 +55,10 @@ create index policy_plan_person_participant on policy_plan_person (plan, partici
 -- What a plan does to people from the instant at which it comes into force;
 -- readers join it until a person is decided under the new version.
 create table policy_effect (
-  plan        text not null,
-  user_id     text not null,
-  loses       integer not null,
-  permissions text not null,  -- at most these are left
-  role        text not null,
-  gate        text not null,  -- what closes when nothing is left
+  plan      text not null,
+  user_id   text not null,
+  loses     integer not null,
+  narrowing text not null,  -- permissions that are left at most, role, gate that closes when none is
   primary key (plan, user_id)
 ) without rowid;
 create index policy_effect_order on policy_effect (plan, loses, user_id);
