@@ -237,7 +237,7 @@ type Plan struct {
 	At          *time.Time // when it is to come into force
 	AppliedBy   string
 	Version     int64      // under which it came into force, 0 when it did not
-	Carried     *time.Time // when everybody concerned was decided again
+	Carried     *time.Time // when everybody concerned was decided again; its effects narrow nobody any more
 	Changed     time.Time
 	Holder      string     // process that works on it, "" for none
 	HeldUntil   *time.Time // when its lease ends

@@ -14,14 +14,16 @@ import (
 // decision: the participant's state (p), and what the newest policy version
 // leaves to those who lose by it and were not decided under it yet (n).
 //
-// What version that is, PostgreSQL and SQLite ask once for a statement. What was
-// taken from people stays on record, by plan; where a statement shows nothing of
-// n, neither engine looks there.
+// Which plan that is, PostgreSQL and SQLite ask once for a statement. What was
+// taken from people stays on record, by plan; when everybody was decided again
+// there is no plan to join. Where a statement shows nothing of n, neither engine
+// looks there.
 const (
 	plainUserTables = "users u join participant p on p.id = u.participant"
-	userTables      = plainUserTables + " left join policy_effect n on n.plan = " + planInForce +
+	userTables      = plainUserTables + " left join policy_effect n on n.plan = " + planUnderWay +
 		" and n.user_id = u.id and n.loses and u.status = 'released' and u.policy_version < " + versionInForce
-	planInForce    = "(select v.plan from policy_version v where v.version = " + versionInForce + ")"
+	planUnderWay = "(select v.plan from policy_version v where v.version = " + versionInForce +
+		" and not exists (select 1 from policy_plan q where q.id = v.plan and q.carried is not null))"
 	versionInForce = "(select max(w.version) from policy_version w)"
 )
 

@@ -75,6 +75,10 @@ func narrowingHolds(h *house) {
 	expect("in force", ids[0], narrows("view"))
 	expect("nothing lost", ids[1], nil)
 	expect("not concerned", ids[2], nil)
+	plan := storage.Plan{ID: "p1", State: "applied", Row: 1}
+	put := func() { h.write(func(ctx context.Context, tx storage.Tx) error { return tx.PutPlan(ctx, plan) }) }
+	put()
+	expect("being carried out", ids[0], narrows("view"))
 	if seen := h.user(ids[0]).Access(minute(0)); seen.Status != policy.StatusReleased || !slices.Equal(seen.Permissions, []string{"view"}) {
 		h.Errorf("access while a version is carried out: %s, %v", seen.Status, seen.Permissions)
 	}
@@ -84,8 +88,15 @@ func narrowingHolds(h *house) {
 	decided.Decision.PolicyVersion = 2
 	h.keep(decided)
 	expect("decided", ids[0], nil)
-	h.inForce(3, "")
-	expect("a version that takes nothing", ids[0], nil)
+
+	h.foresee("p2", storage.Effect{User: ids[2], Narrowing: narrows("alerts")})
+	h.inForce(3, "p2")
+	third := narrows("alerts")
+	third.Version = 3
+	expect("the next plan", ids[2], third)
+	plan.ID, plan.Carried = "p2", minuteOf(1)
+	put()
+	expect("carried out", ids[2], nil)
 }
 
 func effectsAreKept(h *house) {
