@@ -206,6 +206,17 @@ func (s *Service) RollBack(ctx context.Context, by Actor, version int64) (storag
 	if err != nil {
 		return storage.Plan{}, fmt.Errorf("policy version %d: %w", version, err)
 	}
+	rules, _, err := s.rulesIn(ctx, s.store)
+	if err != nil {
+		return storage.Plan{}, err
+	}
+	rows, err := s.store.ListPoliciesInForce(ctx, rules.version)
+	if err != nil {
+		return storage.Plan{}, fmt.Errorf("policy in force: %w", err)
+	}
+	if slices.ContainsFunc(rows, func(v storage.PolicyVersion) bool { return v.Participant == row.Participant && v.Digest == row.Digest }) {
+		return storage.Plan{}, Faultf(KindRefused, "version", "version %d is what is in force; there is nothing to go back to", version)
+	}
 	return s.PlanPolicy(ctx, by, PlanSpec{
 		Participant: row.Participant, Document: row.Document, Origin: "rollback to version " + strconv.FormatInt(version, 10),
 	})

@@ -121,19 +121,58 @@ func TestDeedWhileNarrowed(t *testing.T) {
 // What needs two people is looked at again when it happens.
 func TestConfirmationIsDueWhenApplied(t *testing.T) {
 	h := newHouse(t)
-	u := h.create(mercy, person("ana", "Emergency Medicine Physician"))
-	p, s := h.planned(lifecycle.PlanSpec{Document: document(t, ", gates: [approval], untilApproved: practitioner}", "}",
-		"privileged: [emergency.override, ", "privileged: [", "breakGlass: [emergency.override]", "breakGlass: []")})
+	u := h.create(mercy, person("ana", "Registered Nurse"))
+	p, s := h.planned(lifecycle.PlanSpec{Document: nursesAsStaff(t)})
 	if s.Confirm != "" {
 		t.Fatalf("confirm: %s", s.Confirm)
 	}
-	h.train(u)
+	h.train(u) // and so there is something to lose
 	got := h.inForce(p.ID)
 	if got.State != lifecycle.PlanRefused || !strings.Contains(got.Note, "second operator") {
 		t.Errorf("%s: %s", got.State, got.Note)
 	}
-	if got := h.get(u.ID).Access(h.Now()).Role; got != "practitioner" {
-		t.Errorf("the physician is %s", got)
+	h.wants(u.ID, policy.StatusReleased, "practitioner")
+}
+
+// Emergency access cannot be had by one person in small steps: what is emergency
+// access is not changed by one person either, even while it touches nobody. And
+// what nobody approved does not outlive the policy by which nobody was asked.
+func TestEmergencyAccessInSteps(t *testing.T) {
+	h := newHouse(t)
+	u := h.create(mercy, person("ana", "Emergency Medicine Physician"))
+	h.train(u)
+	unguarded := []string{"privileged: [emergency.override, ", "privileged: [", "breakGlass: [emergency.override]", "breakGlass: [accounts.request]"}
+	for name, pairs := range map[string][]string{
+		"the lists alone": unguarded,
+		"with a role that nobody has yet": append(slices.Clone(unguarded),
+			"  no-access:  ", "  rescue:     {permissions: [patient.search, emergency.override], modules: [nys-policy]}\n  no-access:  ",
+			"Housekeeper,support/none,no-access,", "Zulu Pilot,ours,rescue,,ours\n  Housekeeper,support/none,no-access,"),
+	} {
+		p, s := h.planned(lifecycle.PlanSpec{Document: document(t, pairs...)})
+		if s.Gain+s.Lose+s.Change+s.Unmapped+s.Gates != 0 || !strings.Contains(s.Confirm, "emergency.override") {
+			t.Errorf("%s: %+v", name, s)
+		}
+		_, err := h.ApplyPlan(h.ctx, dana, p.ID, nil)
+		wantsKind(t, err, lifecycle.KindRefused)
+	}
+
+	open := h.confirmed(lifecycle.PlanSpec{Document: document(t, append(slices.Clone(unguarded), ", gates: [approval], untilApproved: practitioner}", "}")...)})
+	h.applied(open.ID)
+	h.wants(u.ID, policy.StatusReleased, "practitioner-btg")
+	back, err := h.RollBack(h.ctx, dana, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = h.ComputePlan(h.ctx, back.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = h.ConfirmPlan(h.ctx, erin, back.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.applied(back.ID)
+	h.wants(u.ID, policy.StatusReleased, "practitioner", "approval")
+	if _, err := h.RollBack(h.ctx, dana, 1); err == nil {
+		t.Error("rolled back to what is in force")
 	}
 }
 

@@ -285,12 +285,12 @@ func exceeds(planned, found PlanSummary) string {
 		n := c.People
 		c.People = 0
 		if !known[c] {
-			return fmt.Sprintf("%d people are concerned in a way that the plan did not show (%s: %s → %s); plan the change again", n, c.Class, orNone(c.From), orNone(c.To))
+			return fmt.Sprintf("%s would be concerned in a way that the plan did not show (%s: %s → %s); plan the change again", people(n), c.Class, orNone(c.From), orNone(c.To))
 		}
 	}
 	was, is := planned.affected(), found.affected()
 	if more := is - was; more > 25 && more*100 > was {
-		return fmt.Sprintf("%d people are concerned and the plan showed %d; plan the change again", is, was)
+		return fmt.Sprintf("%s would be concerned and the plan showed %d; plan the change again", people(is), was)
 	}
 	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/healthix/healthix-scim/policy"
@@ -37,6 +39,15 @@ type tally struct {
 	sum           PlanSummary
 	byClass       map[PlanClass]int // People is 0 in the key
 	byParticipant map[string]*Counts
+	unguarded     []string // permissions that the new policy no longer guards
+}
+
+// people counts them in English.
+func people(n int) string {
+	if n == 1 {
+		return "1 person"
+	}
+	return strconv.Itoa(n) + " people"
 }
 
 func newTally() *tally {
@@ -79,8 +90,10 @@ func (t *tally) summary() PlanSummary {
 		return cmp.Or(cmp.Compare(b.affected(), a.affected()), cmp.Compare(a.Participant, b.Participant))
 	})
 	switch {
+	case len(t.unguarded) > 0:
+		s.Confirm = strings.Join(t.unguarded, " and ") + " would no longer be guarded as privileged or emergency access"
 	case s.BreakGlass > 0:
-		s.Confirm = fmt.Sprintf("%d people would gain emergency access", s.BreakGlass)
+		s.Confirm = people(s.BreakGlass) + " would gain emergency access"
 	case s.Ends*100 > s.Released*5:
 		s.Confirm = fmt.Sprintf("%d of %d people with access would lose some of it at once, which is more than 5 %%", s.Ends, s.Released)
 	}
@@ -96,7 +109,7 @@ func (s *Service) walkPlan(ctx context.Context, h *planHold, from, to *rulebook,
 		return nil, fmt.Errorf("count people: %w", err)
 	}
 	t := newTally()
-	t.sum.Released = released
+	t.sum.Released, t.unguarded = released, from.all.Unguards(to.all)
 	var ids []string
 	decide := func(least int) error {
 		for len(ids) > 0 && len(ids) >= least {

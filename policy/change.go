@@ -161,3 +161,14 @@ func (p *Policy) LeadsAlike(next *Policy, f Facts) bool {
 func (p *Policy) BreakGlass(gains []string) bool {
 	return slices.ContainsFunc(gains, func(g string) bool { return slices.Contains(p.breakGlass, g) })
 }
+
+// Unguards lists the permissions that next no longer treats as privileged, or as
+// emergency access. Such a change takes two people even while it touches nobody:
+// the next one would not be asked about.
+func (p *Policy) Unguards(next *Policy) []string {
+	gone := lacking(next.breakGlass, p.breakGlass)
+	for _, permission := range lacking(next.privileged, p.privileged) {
+		gone = once(gone, permission)
+	}
+	return gone
+}

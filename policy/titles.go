@@ -110,6 +110,9 @@ type table struct {
 }
 
 func (t *table) add(line int, row Row, aliases string) {
+	if row.Title == "" && row.Role == "" && row.Category == "" && row.Basis == "" && strings.Trim(aliases, "| ") == "" {
+		return // spreadsheets save empty rows below the table
+	}
 	if row.Title == "" || tableKey(row.Title) == "" {
 		t.fault(line, "titles", "title %q came; a title with a letter was expected", clip(row.Title))
 		return

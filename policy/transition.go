@@ -48,6 +48,11 @@ func (p *Policy) carry(d *Decision, f *Facts, role *Role, g *gates, closed []Gat
 		return ends
 	}
 	kept := intersect(prior.Permissions, role.Permissions)
+	// What takes an approval is not kept by who never had one: a policy by which
+	// nobody was asked does not outlive itself.
+	if slices.Contains(closed, GateApproval) && !prior.Gate(GateApproval).Open && !prior.Transition {
+		kept = lacking(p.privileged, kept)
+	}
 	if within(kept, d.Permissions...) {
 		return ends
 	}
