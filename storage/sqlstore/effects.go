@@ -20,11 +20,9 @@ import (
 // looks there.
 const (
 	plainUserTables = "users u join participant p on p.id = u.participant"
-	userTables      = plainUserTables + " left join policy_effect n on n.plan = " + planUnderWay +
-		" and n.user_id = u.id and n.loses and u.status = 'released' and u.policy_version < " + versionInForce
-	planUnderWay = "(select v.plan from policy_version v where v.version = " + versionInForce +
-		" and not exists (select 1 from policy_plan q where q.id = v.plan and q.carried is not null))"
-	versionInForce = "(select max(w.version) from policy_version w)"
+	userTables      = plainUserTables + " left join policy_effect n on n.plan = (select c.plan from policy_carrying c)" +
+		" and n.user_id = u.id and n.loses and u.status = 'released' and u.policy_version < " + carriedVersion
+	carriedVersion = "(select c.version from policy_carrying c)"
 )
 
 // narrowing is what a version leaves, as a row keeps it: without the version,

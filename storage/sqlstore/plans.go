@@ -116,7 +116,11 @@ func (r reader) ListPlans(ctx context.Context, limit int) ([]storage.Plan, error
 // before.
 func (t *tx) PutPlan(ctx context.Context, p storage.Plan) error {
 	row := planRowOf(p)
-	if err := t.put(ctx, &row, "row_version", row.RowVersion); err != nil {
+	err := t.put(ctx, &row, "row_version", row.RowVersion)
+	if err == nil && p.Carried != nil { // nobody is narrowed by it any more
+		_, err = t.do(ctx, "delete from policy_carrying where plan = ?", p.ID)
+	}
+	if err != nil {
 		return fmt.Errorf("keep plan %s: %w", p.ID, err)
 	}
 	return nil

@@ -81,7 +81,8 @@ func (r reader) ListPolicies(ctx context.Context) ([]storage.PolicyVersion, erro
 }
 
 // PutPolicy keeps the next version; ErrStale when another one came first or
-// the number leaves a gap.
+// the number leaves a gap. From its commit on it is in force, and what its plan
+// takes is taken.
 func (t *tx) PutPolicy(ctx context.Context, p storage.PolicyVersion) error {
 	n, err := t.do(ctx, `insert into policy_version (version, participant, digest, document, applied, actor, plan)
 	  select ?, ?, ?, ?, ?, ?, ? where (select coalesce(max(version), 0) from policy_version) = ?`,
@@ -89,10 +90,22 @@ func (t *tx) PutPolicy(ctx context.Context, p storage.PolicyVersion) error {
 	if err == nil && n == 0 {
 		err = storage.ErrStale
 	}
+	if err == nil {
+		err = t.carry(ctx, p.Plan, p.Version)
+	}
 	if err != nil {
 		return fmt.Errorf("keep policy version %d: %w", p.Version, err)
 	}
 	return nil
+}
+
+// carry says which plan readers narrow by, the newest version's; "" none.
+func (t *tx) carry(ctx context.Context, plan string, version int64) error {
+	if _, err := t.do(ctx, "delete from policy_carrying"); err != nil || plan == "" {
+		return err
+	}
+	_, err := t.do(ctx, "insert into policy_carrying (one, plan, version) values (1, ?, ?)", plan, version)
+	return err
 }
 
 const policyState = `select coalesce((select max(version) from policy_version), 0) as version,

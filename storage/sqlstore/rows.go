@@ -83,7 +83,7 @@ const userColumns = `u.id, u.participant, u.version, u.user_name, u.user_name_ke
   u.active, u.document, u.fold, u.decision, u.healthix_username, u.clinical_alerts, u.released_at, u.closed_at,
   u.invited_at, u.created, u.modified, u.deleted, p.type as participant_type, p.status as participant_status,
   p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at,
-  case when n.user_id is not null then ` + versionInForce + ` end as narrow_version, n.narrowing`
+  case when n.user_id is not null then ` + carriedVersion + ` end as narrow_version, n.narrowing`
 
 func userRowOf(u storage.User) (userRow, error) {
 	row := userRow{

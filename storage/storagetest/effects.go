@@ -94,7 +94,10 @@ func narrowingHolds(h *house) {
 	third := narrows("alerts")
 	third.Version = 3
 	expect("the next plan", ids[2], third)
-	plan.ID, plan.Carried = "p2", minuteOf(1)
+	plan.Carried, plan.Row = minuteOf(1), 2
+	put()
+	expect("the plan before was carried out", ids[2], third)
+	plan.ID, plan.Row = "p2", 1
 	put()
 	expect("carried out", ids[2], nil)
 }

@@ -42,6 +42,14 @@ create table policy_pending (
   plan text collate "C" not null
 );
 
+-- The newest version's plan until everybody concerned was decided again: one row
+-- at most, which every reader of users asks for.
+create table policy_carrying (
+  one     integer primary key check (one = 1),
+  plan    text collate "C" not null,
+  version bigint not null
+);
+
 -- Working rows. Of a person they hold the id, and words of the policy.
 create table policy_plan_person (
   plan        text collate "C" not null,

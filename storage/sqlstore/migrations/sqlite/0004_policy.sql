@@ -40,6 +40,14 @@ create table policy_pending (
   plan text not null
 );
 
+-- The newest version's plan until everybody concerned was decided again: one row
+-- at most, which every reader of users asks for.
+create table policy_carrying (
+  one     integer primary key check (one = 1),
+  plan    text not null,
+  version integer not null
+);
+
 -- Working rows. Of a person they hold the id, and words of the policy.
 create table policy_plan_person (
   plan        text not null,
