@@ -117,6 +117,11 @@ func (t *table) add(line int, row Row, aliases string) {
 		t.fault(line, "titles", "title %q came; a title with a letter was expected", clip(row.Title))
 		return
 	}
+	if t.policy.role(row.Role) == nil && row.Role == "" {
+		t.fault(line, "titles", "the role of %q is empty; one of %s was expected", clip(row.Title), or(t.policy.names))
+		t.doubt(tableKey(row.Title))
+		return
+	}
 	if t.policy.role(row.Role) == nil {
 		t.unknown(line, "titles", "role", row.Role, t.policy.names)
 		t.doubt(tableKey(row.Title))

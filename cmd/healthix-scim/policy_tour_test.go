@@ -73,7 +73,7 @@ func TestTourOfPolicy(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script, "127.0.0.1:8080", address))
 	cmd.Dir = folder
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "HEALTHIX_ADDR=" + address, "HEALTHIX_ACTOR=dana@healthix.example"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "HEALTHIX_ADDR=" + address}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		log, _ := os.ReadFile(filepath.Join(folder, "serve.log"))
