@@ -183,7 +183,7 @@ func (l *lint) synonyms() {
 		}
 		stands := p.words.synonyms.to[key]
 		l.add(SeverityWarning, CodeSynonymCycle, p.places.document, p.places.synonyms[name], path("synonyms", name),
-			"is read as %q, where %s is itself a synonym and is not read again; write %q", strings.Join(stands, " "), next[0], strings.Join(p.words.settle(stands), " "))
+			"is read as %q, where %s is itself a synonym and is not read again; write %q", clip(strings.Join(stands, " ")), next[0], clip(strings.Join(p.words.settle(stands), " ")))
 	}
 }
 

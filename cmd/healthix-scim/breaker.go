@@ -83,7 +83,7 @@ func readIDs(name string) ([]string, error) {
 	var ids []string
 	lines := bufio.NewScanner(from)
 	for lines.Scan() {
-		if id := strings.TrimSpace(lines.Text()); id != "" {
+		if id := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")); id != "" { // editors begin files with a BOM
 			ids = append(ids, id)
 		}
 	}
