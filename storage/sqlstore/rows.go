@@ -47,6 +47,9 @@ type userRow struct {
 	Transition       bool
 	Reason           string
 	JobCodeTitle     string
+	UserType         string
+	NPI              string
+	Rule             string
 	PolicyVersion    int64
 	DecidedAt        instant
 	ClosedSeen       *instant
@@ -98,8 +101,9 @@ func userRowOf(u storage.User) (userRow, error) {
 		Active: u.Active,
 		Status: string(u.Decision.Status), Role: u.Decision.Role, TitleRole: u.Decision.TitleRole,
 		RequestedRole: u.Decision.RequestedRole, Transition: u.Decision.Transition, Reason: u.Decision.Reason,
-		JobCodeTitle: u.Decision.JobCodeTitle,
-		TitleSince:   instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt), ClosedSeen: instantOf(u.Decision.ClosedSeen),
+		JobCodeTitle: u.Decision.JobCodeTitle, Rule: u.Decision.Rule,
+		UserType: textIn(u.Document, userTypePath), NPI: textIn(u.Document, npiPath),
+		TitleSince: instantOf(u.Decision.Gate(policy.GateTitle).Since), PolicyVersion: u.Decision.PolicyVersion, DecidedAt: instant(u.Decision.DecidedAt), ClosedSeen: instantOf(u.Decision.ClosedSeen),
 		ValidUntil: instantOf(u.Decision.ValidUntil), TrainingExpires: instantOf(u.Decision.TrainingExpiresAt),
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: instantOf(u.ReleasedAt), ClosedAt: instantOf(u.ClosedAt), InvitedAt: instantOf(u.InvitedAt),
@@ -238,6 +242,15 @@ func documentText(doc storage.Document) (string, error) {
 		return "", fmt.Errorf("encode document: %w", err)
 	}
 	return text, holdsNUL("document", text)
+}
+
+// textIn is the text at a path of a document, "" when there is none.
+func textIn(doc map[string]any, path []string) string {
+	for _, name := range path[:len(path)-1] {
+		doc, _ = doc[name].(map[string]any)
+	}
+	text, _ := doc[path[len(path)-1]].(string)
+	return text
 }
 
 func foldText(fold json.RawMessage) (string, error) {

@@ -60,11 +60,11 @@ func (r reader) listTitlePeers(participant string, keys []string) (query string,
 	among, wanted := r.anyOf("title_key", keys)
 	narrow, args := here(participant, "participant")
 	args = append([]any{wanted}, args...)
-	return `select w.title_key, u.decision ->> 'rule' as rule, count(*) as people
+	return `select w.title_key, ` + ruleOfUser + ` as rule, count(*) as people
 	  from (select distinct title_key, participant, department_fold from (` +
 		waiting("title_key, participant, department_fold", " and department_fold <> '' and "+among+narrow) + `) each) w
 	  join users u on u.participant = w.participant and u.department_fold = w.department_fold and u.title_key <> w.title_key
-	  where u.deleted is null and u.active and u.title_role <> '' and u.department_fold <> '' and u.decision ->> 'rule' <> ''
+	  where u.deleted is null and u.active and u.title_role <> '' and u.department_fold <> '' and ` + ruleOfUser + ` <> ''
 	  group by 1, 2`, append(args, args...)
 }
 

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -86,12 +87,12 @@ func TestWalks(t *testing.T) {
 		postgres, sqlite string // an index that serves, "" for none asked
 		sorts            bool
 	}{
-		"titled": {func(r reader) (string, []any) {
-			query, args, _ := listTitled(r.engine, storage.TitledQuery{After: "p0-105000", Limit: 1000})
+		"titled": {func(reader) (string, []any) {
+			query, args, _ := listTitled(storage.TitledQuery{After: "p0-105000", Limit: 1000})
 			return query, args
 		}, "users_pkey", "sqlite_autoindex_users_1", false},
-		"titled of one": {func(r reader) (string, []any) {
-			query, args, _ := listTitled(r.engine, storage.TitledQuery{Participant: "p1", After: "p1-105000", Limit: 1000})
+		"titled of one": {func(reader) (string, []any) {
+			query, args, _ := listTitled(storage.TitledQuery{Participant: "p1", After: "p1-105000", Limit: 1000})
 			return query, args
 		}, "users_active", "users_active", false},
 		"those who lose": {func(reader) (string, []any) { return listEffects(true, 500), []any{"p1", "p0-105000", 1} },
@@ -130,6 +131,43 @@ func TestWalks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTitledOfOlderRows: what a row from before the columns says in its documents
+// is found there.
+func TestTitledOfOlderRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		s := opened(t, address, Options{})
+		u := settle(t, s)
+		u.Document = storage.Document{
+			"userType": "staff", "urn:ietf:params:scim:schemas:extension:healthix:2.0:User": map[string]any{"npi": "1234567893"},
+		}
+		u.Department, u.Decision.TitleRole, u.Decision.Rule = "Ward", "clinical", "title:nurse"
+		waiting := u
+		waiting.ID, waiting.UserName, waiting.UserNameKey, waiting.TitleKey, waiting.Decision.TitleRole = "waiting", "w", "w", "wizard", ""
+		if err := errors.Join(s.putUser(u), s.putUser(waiting)); err != nil {
+			t.Fatal(err)
+		}
+		read := func() string {
+			t.Helper()
+			titled, err := s.ListTitled(t.Context(), storage.TitledQuery{Limit: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			peers, err := s.ListTitlePeers(t.Context(), "", []string{"wizard"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(titled, peers)
+		}
+		kept := read()
+		if _, err := s.sql.ExecContext(t.Context(), "update users set user_type = null, npi = null, rule = null"); err != nil {
+			t.Fatal(err)
+		}
+		if older := read(); older != kept || !strings.Contains(kept, "staff") || !strings.Contains(kept, "1234567893") || strings.Count(kept, "title:nurse") != 2 {
+			t.Errorf("older rows: %s, want %s", older, kept)
+		}
+	})
 }
 
 // TestEffectsAreReckonedWith: a look-up that was prepared while there were no

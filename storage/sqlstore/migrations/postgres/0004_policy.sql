@@ -73,7 +73,13 @@ create table policy_effect (
 );
 create index policy_effect_order on policy_effect (plan, loses, user_id);
 
-alter table users add column job_code_title text collate "C" not null default '';  -- what the job code stands for, when it disagrees with the title
+alter table users
+  add column job_code_title text collate "C" not null default '',  -- what the job code stands for, when it disagrees with the title
+  -- What walks over everybody read, beside the documents it is in. NULL in rows
+  -- that were written before: nobody is rewritten for it.
+  add column user_type      text,
+  add column npi            text,
+  add column rule           text;
 create index users_job_code on users (participant, title_key) where deleted is null and active and job_code_title <> '';
 -- For walks over a participant's active people, and for counting them without
 -- reading their rows.
