@@ -60,6 +60,7 @@ func postgresFault(err error, pg *pgconn.PgError) error {
 		strings.HasPrefix(pg.Code, "53"),    // no disk, memory, connections
 		strings.HasPrefix(pg.Code, "57P"),   // shutting down, starting up
 		strings.HasPrefix(pg.Code, "58"),    // the system's own errors
+		strings.HasPrefix(pg.Code, "25P03"), // a deed that did nothing for too long
 		strings.HasPrefix(pg.Code, "25006"): // read-only: a standby
 		return unavailable(err)
 	default:

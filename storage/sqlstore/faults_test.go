@@ -92,6 +92,50 @@ func TestConnectionLost(t *testing.T) {
 	}
 }
 
+// A deed whose server was lost ends, and with it the wait for it. The URL may say
+// how long it is waited for.
+func TestDeedThatDoesNothing(t *testing.T) {
+	address := pgtest.URL(t)
+	joint := "?"
+	if strings.Contains(address, "?") {
+		joint = "&"
+	}
+	s := opened(t, address+joint+"idle_in_transaction_session_timeout=300ms", Options{})
+	u := settle(t, s)
+	seen, behind := make(chan error, 1), make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.Write(context.Background(), func(ctx context.Context, tx storage.Tx) error {
+			_, err := tx.PolicyState(ctx)
+			seen <- err
+			<-behind
+			_, err = tx.PutUser(ctx, u)
+			return err
+		})
+	}()
+	if err := <-seen; err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.Barrier(ctx); err != nil {
+		t.Errorf("the barrier waits for a deed that does nothing: %v", err)
+	}
+	close(behind)
+	if err := <-ended; !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("the deed ended with %v, want ErrUnavailable", err)
+	}
+	if _, err := s.GetUser(t.Context(), "", u.ID); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("what it wrote too late: %v", err)
+	}
+
+	usual := opened(t, address, Options{})
+	var limit string
+	if err := usual.sql.QueryRowContext(t.Context(), "show idle_in_transaction_session_timeout").Scan(&limit); err != nil || limit != "1min" {
+		t.Errorf("usually it is waited for %s, %v", limit, err)
+	}
+}
+
 // Two deeds that wait for each other: one runs again, both are kept.
 func TestDeadlock(t *testing.T) {
 	s := opened(t, pgtest.URL(t), Options{})
