@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/policy"
@@ -135,4 +136,41 @@ func TestPlanGoesOnElsewhere(t *testing.T) {
 		t.Fatalf("%s: %s (%v)", p.State, p.Note, err)
 	}
 	h.wants(u.ID, policy.StatusReleased, "clinical-staff")
+}
+
+// A deed that waits for its user while a version comes into force has read what is
+// left to them before that: it looks again.
+func TestDeedWaitsWhilePlanComesIntoForce(t *testing.T) {
+	h := newHouseAt(t, pgtest.URL(t))
+	u := h.released("ana", "Registered Nurse")
+	p := h.confirmed(lifecycle.PlanSpec{Document: document(t,
+		"Registered Nurse,clinical practitioner,practitioner,\"RN", "Registered Nurse,clinical practitioner,clinical-staff,\"RN",
+		"clinical.sensitive], modules: [nys-policy, clinical-access]}", "clinical.sensitive], modules: [nys-policy, clinical-access, break-the-glass]}")})
+	locked, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 2)
+	go func() {
+		done <- h.store.Write(h.ctx, func(ctx context.Context, tx storage.Tx) error {
+			if _, err := tx.LockUser(ctx, "mercy", u.ID); err != nil {
+				return err
+			}
+			close(locked)
+			<-free
+			return nil
+		})
+	}()
+	<-locked
+	go func() {
+		_, err := h.tryChange(mercy, u.ID, set("title", "Emergency Medicine Physician"))
+		done <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // it waits for the lock by now
+	h.inForce(p.ID)
+	close(free)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h.get(u.ID).Access(h.Now()); !slices.Equal(got.Permissions, permissionsOf["clinical-staff"]) {
+		t.Errorf("with gates %v closed, %v is in force under version %d", got.ClosedGates(), got.Permissions, got.PolicyVersion)
+	}
 }

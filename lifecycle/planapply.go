@@ -316,6 +316,26 @@ func foresee(ctx context.Context, tx storage.Tx, pending *rulebook, u storage.Us
 	return nil
 }
 
+// seeNarrowing reads again what a newer version leaves of a locked user's access.
+// Whoever waited for the lock while that version came into force has the row as it
+// is, but what is joined to it from before the wait; no deed waits longer than
+// stragglers.
+func seeNarrowing(ctx context.Context, tx storage.Tx, rules *rulebook, old *storage.User) error {
+	if old.Narrowing != nil || old.Decision.Status != policy.StatusReleased || old.Decision.PolicyVersion >= rules.version ||
+		tx.Now().Sub(rules.applied) > stragglers {
+		return nil
+	}
+	again, err := tx.GetUser(ctx, old.Participant, old.ID)
+	if errors.Is(err, storage.ErrNotFound) { // deleted, and so without access
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("what is left to user %s: %w", old.ID, err)
+	}
+	old.Narrowing = again.Narrowing
+	return nil
+}
+
 // carriers is how many people are decided at once when a policy is carried out.
 const carriers = 4
 

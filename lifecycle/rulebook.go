@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
@@ -13,7 +14,8 @@ import (
 // of all, and what it is at each participant with an overlay. It never changes.
 type rulebook struct {
 	version int64
-	plan    string // whose outcome this is while it is pending, "" otherwise
+	applied time.Time // when that version came into force
+	plan    string    // whose outcome this is while it is pending, "" otherwise
 	all     *policy.Policy
 	at      map[string]*policy.Policy
 }
@@ -45,6 +47,11 @@ func bind(version int64, rows []storage.PolicyVersion) (*rulebook, error) {
 		return nil, fmt.Errorf("policy version %d: %w", rows[0].Version, err)
 	}
 	b := &rulebook{version: version, all: all.WithVersion(version, rows[0].Applied), at: map[string]*policy.Policy{}}
+	for _, row := range rows {
+		if row.Applied.After(b.applied) {
+			b.applied = row.Applied
+		}
+	}
 	for _, row := range rows[1:] {
 		o, err := policy.KeptOverlay(row.Document, b.all)
 		if err != nil {

@@ -42,6 +42,9 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 
 	f := facts(u, u.ParticipantState, p)
 	if old != nil && !c.fresh {
+		if err := seeNarrowing(ctx, tx, rules, old); err != nil {
+			return u, err
+		}
 		f.Prior = old.Decision.Within(old.Narrowing) // what a newer version took is gone
 	}
 	if c.restores != nil {
