@@ -40,6 +40,15 @@ type Actor struct {
 	Label   string `json:"label,omitempty"`   // token label
 }
 
+// Name is what finds the deeds of an actor: the subject, or the token of a
+// machine that has none.
+func (a Actor) Name() string {
+	if a.Subject != "" {
+		return a.Subject
+	}
+	return a.Token
+}
+
 // Draft is an entry before it is sealed.
 type Draft struct {
 	ID            string // UUID, time-ordered
@@ -77,6 +86,7 @@ type Entry struct {
 	At          time.Time
 	Participant string
 	User        string
+	Actor       Actor
 	Action      string
 	Canonical   []byte // the bytes that Hash covers
 	Hash        Digest
@@ -116,7 +126,7 @@ func Seal(d Draft, random io.Reader) (Entry, error) {
 		Actor: d.Actor, Action: d.Action, RequestID: d.RequestID, Source: d.Source,
 		Rule: d.Rule, PolicyVersion: d.PolicyVersion, Sentence: d.Sentence,
 	}
-	e := Entry{ID: d.ID, At: d.At, Participant: d.Participant, User: d.User, Action: d.Action}
+	e := Entry{ID: d.ID, At: d.At, Participant: d.Participant, User: d.User, Actor: d.Actor, Action: d.Action}
 	for _, f := range d.Fields {
 		switch f.Class {
 		case ClassSecret:
