@@ -35,11 +35,11 @@ func (s *Service) HintCompletion(ctx context.Context, id string) error {
 	if err != nil || !found || l.Asked != nil && !l.Asked.After(s.Now()) {
 		return err
 	}
-	return s.askLater(ctx, id, 0)
+	return s.askLater(ctx, id, s.Now())
 }
 
-func (s *Service) askLater(ctx context.Context, id string, in time.Duration) error {
-	return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error { return tx.AskLearner(ctx, id, tx.Now().Add(in)) })
+func (s *Service) askLater(ctx context.Context, id string, at time.Time) error {
+	return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error { return tx.AskLearner(ctx, id, at) })
 }
 
 // ConfirmLearners asks the LMS about learners whom it is to be asked about, and
@@ -60,19 +60,25 @@ func (s *Service) ConfirmLearners(ctx context.Context) (int, error) {
 func (s *Service) confirm(ctx context.Context, l storage.Learner) error {
 	completed, failed := s.lms.Completed(ctx, l.LMSID)
 	_ = s.said(failed)
+	// In the order in which it happened, for a renewal counts from the end before.
+	slices.SortStableFunc(completed, func(a, b Completion) int { return a.At.Compare(b.At) })
+	var again *time.Time
 	for _, c := range completed {
 		if c.ID != l.LMSID {
 			continue
 		}
-		if failed = s.takeIn(ctx, c); failed != nil {
+		var due *time.Time
+		if due, failed = s.takeIn(ctx, c); failed != nil {
 			break
+		}
+		if again == nil {
+			again = due // the first of those that lie ahead
 		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		var again *time.Time
 		if failed != nil && !errors.Is(failed, ErrLMSGone) && !errors.Is(failed, ErrLMSRefused) {
 			at := tx.Now().Add(askAgain)
 			again = &at
@@ -95,12 +101,17 @@ func (s *Service) PollLMS(ctx context.Context) error {
 		since = s.Now().Add(-firstLook)
 	}
 	next, err := s.lms.Completions(ctx, since, func(c Completion) error {
-		if err := s.takeIn(ctx, c); err != nil {
+		again, err := s.takeIn(ctx, c)
+		if err != nil {
 			// One that cannot be taken in does not keep the others waiting.
 			s.log.WarnContext(ctx, "a completion was not taken in; the LMS is asked about the learner again", "completion", c.Key, "error", err)
-			return s.askLater(ctx, c.ID, askAgain)
+			at := s.Now().Add(askAgain)
+			again = &at
 		}
-		return nil
+		if again == nil {
+			return nil
+		}
+		return s.askLater(ctx, c.ID, *again)
 	})
 	if s.said(err) != nil {
 		return err
@@ -115,37 +126,33 @@ func (s *Service) PollLMS(ctx context.Context) error {
 
 // takeIn keeps a completion as evidence: of the user whose record it names, for
 // the modules that this course is, once however often it is told. What the
-// policy does not ask about, and what is too old to count, is no evidence.
-func (s *Service) takeIn(ctx context.Context, c Completion) error {
+// policy does not ask about, and what is too old to count, is no evidence; for
+// what lies ahead it answers when to ask again.
+func (s *Service) takeIn(ctx context.Context, c Completion) (again *time.Time, err error) {
 	l, found, err := s.store.FindLMSLearner(ctx, c.ID)
 	if err != nil || !found {
-		return err
+		return nil, err
 	}
 	in, err := s.PolicyAt(ctx, l.Participant)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var modules []string
-	for _, m := range trainingOf(in) {
-		if m.Litmos == c.Course {
-			modules = append(modules, m.ID)
-		}
-	}
+	modules := modulesOf(in, c.Course)
 	if len(modules) == 0 {
-		return nil
+		return nil, nil
 	}
 	switch now := s.Now(); {
 	case c.At.After(now.Add(farAhead)):
 		s.log.WarnContext(ctx, "a completion lies over a day in the future and does not count", "completion", c.Key, "learner", l.User)
-		return nil
+		return nil, nil
 	case c.At.After(now.Add(ahead)): // a wrong zone, perhaps: it counts when its time comes
-		return s.askLater(ctx, c.ID, c.At.Sub(now))
-	case c.At.Before(now.AddDate(-1, 0, 0)):
-		return nil
+		return &c.At, nil
+	case !now.Before(yearLater(c.At.In(newYork))):
+		return nil, nil
 	}
 	known, err := s.store.ListEvidence(ctx, l.User)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, module := range modules {
 		id := completionID(l.User, module, c.Key)
@@ -153,10 +160,10 @@ func (s *Service) takeIn(ctx context.Context, c Completion) error {
 			continue
 		}
 		if err := s.keepCompletion(ctx, l.User, module, id, c); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // completions is the namespace of the ids below.
@@ -229,4 +236,15 @@ func coursesOf(p *policy.Policy, modules []string) []string {
 		}
 	}
 	return courses
+}
+
+// modulesOf are the modules that a course is.
+func modulesOf(p *policy.Policy, course string) []string {
+	var modules []string
+	for _, m := range trainingOf(p) {
+		if m.Litmos == course {
+			modules = append(modules, m.ID)
+		}
+	}
+	return modules
 }

@@ -24,8 +24,9 @@ func noteLearner(ctx context.Context, tx storage.Tx, old *storage.User, u storag
 	was, is := old.Active && old.Deleted == nil, u.Active && u.Deleted == nil
 	anew := is && (!was || old.GivenName != u.GivenName || old.FamilyName != u.FamilyName || old.DisplayName != u.DisplayName || old.Email != u.Email)
 	missing := u.Decision.Gate(policy.GateTraining).Missing
-	more := is && len(missing) > 0 && !slices.Equal(missing, old.Decision.Gate(policy.GateTraining).Missing)
-	if !anew && !more && is == was {
+	other := is && !slices.Equal(missing, old.Decision.Gate(policy.GateTraining).Missing)
+	more := other && len(missing) > 0
+	if !anew && !other && is == was {
 		return nil
 	}
 	l, found, err := tx.LockLearner(ctx, u.ID)
@@ -42,6 +43,9 @@ func noteLearner(ctx context.Context, tx storage.Tx, old *storage.User, u storag
 			return err
 		}
 		l = storage.Learner{User: u.ID, Participant: u.Participant, State: storage.LearnerWaiting}
+	}
+	if is == was && !anew && !more && l.State != storage.LearnerRefused {
+		return nil // nothing is missing any more, and nobody is to look
 	}
 	if anew {
 		l.State = storage.LearnerWaiting

@@ -17,7 +17,7 @@ import (
 // lesson is what a learner is to be given.
 type lesson struct {
 	courses []string
-	resets  map[string]time.Time // by course: the end of the training that is taken again
+	resets  map[string]time.Time // by course: the completion that no longer is to count there
 	due     bool                 // somebody who is not enrolled is to be
 	version int64                // of the policy that asks for it
 }
@@ -37,33 +37,33 @@ func (s *Service) lessonFor(ctx context.Context, l storage.Learner, u storage.Us
 		courses: coursesOf(in, modules), resets: map[string]time.Time{},
 		due: trainingDue(u, d) || len(l.Refresh) > 0, version: in.Version(),
 	}
-	for _, m := range trainingOf(in) {
-		if m.Litmos == "" || !slices.Contains(modules, m.ID) {
-			continue
-		}
-		if end, taken := endOf(evidence, m.ID); taken && l.Resets[m.Litmos].Before(end) {
-			given.resets[m.Litmos] = end
+	for _, course := range given.courses {
+		done, ends := lastTaken(evidence, modulesOf(in, course))
+		// What was completed since this was asked for is not undone.
+		if l.Resets[course].Before(done) && !ends.After(s.Now().Add(renewEarly*day)) {
+			given.resets[course] = done
 		}
 	}
 	return given, nil
 }
 
-// endOf is when the training in a module that the LMS told of ends or ended, the
-// latest of several: there the course is complete, until it is reset.
-func endOf(evidence []storage.Evidence, module string) (end time.Time, taken bool) {
+// lastTaken is when somebody last completed a course, as the LMS told, and when
+// what they have of it ends or ended. There the course is complete from then on,
+// until it is reset, whatever became of the evidence; zero for never.
+func lastTaken(evidence []storage.Evidence, modules []string) (done, ends time.Time) {
 	for _, e := range evidence {
-		if e.Source != "lms" || e.Gate != policy.GateTraining || e.Module != module {
+		if e.Source != "lms" || e.Gate != policy.GateTraining || !slices.Contains(modules, e.Module) || e.CompletedAt.Before(done) {
 			continue
 		}
-		ends := e.ValidUntil
+		end := e.ValidUntil
 		if e.Revoked != nil {
-			ends = *e.Revoked
+			end = *e.Revoked
 		}
-		if ends.After(end) {
-			end, taken = ends, true
+		if e.CompletedAt.After(done) || end.Before(ends) {
+			done, ends = e.CompletedAt, end
 		}
 	}
-	return end, taken
+	return done, ends
 }
 
 // TendLearners tells the LMS of learners who are due, and answers of how many. A

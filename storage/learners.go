@@ -20,7 +20,7 @@ type Learner struct {
 	Why         string
 	Modules     []string             // courses and paths that are assigned, by the LMS's ids
 	Refresh     []string             // modules of the policy that are to be taken again
-	Resets      map[string]time.Time // by course: the end of the training for which it was reset
+	Resets      map[string]time.Time // by course: the completion after which it was reset
 	Invite      string               // key of the invitation that waits for the enrolment
 	Policy      int64                // version that it was brought in line with
 	Due         *time.Time           // when the LMS is to be told

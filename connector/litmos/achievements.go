@@ -190,7 +190,9 @@ func (p *Poll) Since() time.Time { return p.since }
 // Next walks once. What f took without error is not told again, also when the
 // walk fails later on.
 func (p *Poll) Next(ctx context.Context, f func(Achievement) error) error {
-	next := p.client.now().UTC().Add(-Overlap)
+	// Whole seconds, which are what Litmos is asked by: so that Since is the same
+	// when it comes back from where the caller kept it.
+	next := p.client.now().UTC().Add(-Overlap).Truncate(time.Second)
 	if next.Before(p.since) {
 		next = p.since
 	}

@@ -245,7 +245,7 @@ func TestPollTellsOnce(t *testing.T) {
 	// Three days on, an achievement that Litmos heard of late.
 	hand.at = hand.at.Add(72 * time.Hour)
 	next()
-	if want := hand.at.Add(-Overlap); !poll.Since().Equal(want) {
+	if want := hand.at.Add(-Overlap).Truncate(time.Second); !poll.Since().Equal(want) {
 		t.Errorf("since %s, want %s", poll.Since(), want)
 	}
 	s.complete(id, portal, hand.at.Add(-Overlap+time.Minute))
