@@ -70,6 +70,7 @@ const (
 	// are; and so that one thing at a time happens to a learner.
 	lmsLease = "lms"
 	lmsLife  = 20 * time.Second
+	lmsSafe  = 15 * time.Second // after which nothing new is begun under an old lease
 	lmsRenew = 6 * time.Second
 	lmsTry   = 3 * time.Second // between looks whether the lease is free
 
@@ -96,12 +97,13 @@ func (s *Service) RunLMS(ctx context.Context) error {
 	}
 	holder := id.String()
 	for ctx.Err() == nil {
+		begin := time.Now() // a duration, never a fact
 		held, err := s.takeLMS(ctx, holder)
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "take the lease on the LMS", "error", err)
 		}
 		if held {
-			s.holdLMS(ctx, holder)
+			s.holdLMS(ctx, holder, begin)
 		}
 		rest(ctx, lmsTry)
 	}
@@ -116,24 +118,27 @@ func (s *Service) takeLMS(ctx context.Context, holder string) (held bool, err er
 	return held && err == nil, err
 }
 
-// holdLMS works as long as the lease is ours.
-func (s *Service) holdLMS(ctx context.Context, holder string) {
+// holdLMS works as long as the lease is ours, which was taken after begin. When
+// it cannot be prolonged, whatever the reason, the work ends before the lease
+// does: the LMS knows no leases, and would obey two processes.
+func (s *Service) holdLMS(ctx context.Context, holder string, begin time.Time) {
 	ctx, lost := context.WithCancel(ctx)
+	end := time.AfterFunc(lmsSafe-time.Since(begin), lost)
+	defer end.Stop()
 	var work sync.WaitGroup
 	// Apart, for each has a part of the requests that the others cannot use up.
 	work.Go(func() { s.keepAt(ctx, "poll the LMS", pollEvery, s.pollOnce) })
 	work.Go(func() { s.keepAt(ctx, "ask the LMS what learners completed", lookEvery, s.ConfirmLearners) })
 	work.Go(func() { s.keepAt(ctx, "tell the LMS of learners", lookEvery, s.TendLearners) })
 
-	for missed := 0; ctx.Err() == nil; rest(ctx, lmsRenew) {
+	for rest(ctx, lmsRenew); ctx.Err() == nil; rest(ctx, lmsRenew) {
+		begin := time.Now()
 		held, err := s.takeLMS(ctx, holder)
 		switch {
-		case held:
-			missed = 0
-		case err == nil, missed == 1: // somebody else's, or soon to be
+		case held && ctx.Err() == nil:
+			end.Reset(lmsSafe - time.Since(begin))
+		case err == nil: // somebody else's
 			lost()
-		default:
-			missed++
 		}
 	}
 	lost()

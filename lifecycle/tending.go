@@ -231,8 +231,11 @@ func (s *Service) enrolled(ctx context.Context, l *storage.Learner, id string) e
 			l.Modules, l.Resets = nil, nil // of a record that is gone
 		}
 		l.LMSID, l.Why = id, ""
-		if !same && l.State == storage.LearnerWaiting {
-			return nil // to be written anew, again
+		if !same {
+			// To be looked at again: another name may have come meanwhile, or, to a
+			// process that stood still, another process.
+			l.State = storage.LearnerWaiting
+			return nil
 		}
 		l.State = storage.LearnerEnrolled
 		return &audit.Draft{Action: "learner.enrolled", Sentence: "The user is enrolled in the LMS.", Fields: []audit.Field{personal("learner", id)}}
@@ -282,7 +285,7 @@ func (s *Service) sendHome(ctx context.Context, l storage.Learner) error {
 	return s.step(ctx, &l, func(_ storage.Tx, l *storage.Learner, same bool) *audit.Draft {
 		was := l.State
 		l.Why, l.Tries, l.Refresh = "", 0, nil
-		if same {
+		if l.State = storage.LearnerWaiting; same {
 			l.State, l.Due, l.Invite = storage.LearnerOff, nil, ""
 		}
 		if l.LMSID = id; id == "" || was == storage.LearnerOff {
