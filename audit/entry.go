@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -139,7 +140,8 @@ func Seal(d Draft, random io.Reader) (Entry, error) {
 			if _, err := io.ReadFull(random, salt); err != nil {
 				return Entry{}, fmt.Errorf("salt field %s: %w", f.Name, err)
 			}
-			p := Personal{Name: f.Name, Salt: salt, Value: f.Value}
+			// A value must come back from a database and from JSON as it was digested.
+			p := Personal{Name: f.Name, Salt: salt, Value: strings.ToValidUTF8(f.Value, "\ufffd")}
 			c.Fields = append(c.Fields, wireField{Name: f.Name, Digest: p.Digest().String()})
 			e.Personal = append(e.Personal, p)
 		}
@@ -147,15 +149,22 @@ func Seal(d Draft, random io.Reader) (Entry, error) {
 	for _, h := range d.History {
 		c.History = append(c.History, h.String())
 	}
+	var err error
+	if e.Canonical, err = c.bytes(); err != nil {
+		return Entry{}, fmt.Errorf("encode entry %s: %w", d.ID, err)
+	}
+	e.Hash = Sum(e.Canonical)
+	return e, nil
+}
+
+func (c canonical) bytes() ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(c); err != nil {
-		return Entry{}, fmt.Errorf("encode entry %s: %w", d.ID, err)
+		return nil, err
 	}
-	e.Canonical = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	e.Hash = Sum(e.Canonical)
-	return e, nil
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // Digest is what an entry holds in place of the value: SHA-256 over salt,

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -194,8 +193,8 @@ func (s *Service) tellUser(ctx context.Context, job storage.Job) error {
 		fits = released && p.Settings.SSO
 	case JobReturned:
 		fits = released
-	case JobSuspended:
-		fits = d.Status == policy.StatusSuspended && p.State().Open()
+	case JobSuspended: // an address whose gate closed may be somebody else's, or anybody's
+		fits = d.Status == policy.StatusSuspended && p.State().Open() && d.Gate(policy.GateEmail).Open
 	}
 	if !fits && job.Kind == JobInvitation && len(d.Gate(policy.GateTraining).Missing) > 0 {
 		return s.takeBackInvitation(ctx, job) // another gate closed, and will open again
@@ -213,6 +212,7 @@ func (s *Service) tellUser(ctx context.Context, job storage.Job) error {
 			return err // promised again once they are enrolled
 		}
 	}
+	d.Reason = unlinked(d.Reason)
 	return s.send(ctx, job, u, u.Email, letter{User: u, Participant: p, Decision: d, Portal: s.portalURL, Modules: moduleNames(in, d)})
 }
 
@@ -270,12 +270,7 @@ func (s *Service) tellOldAddress(ctx context.Context, job storage.Job) error {
 		if row.Version != version {
 			continue
 		}
-		var was struct {
-			Email string `json:"email"`
-		}
-		if err := json.Unmarshal(row.Body, &was); err != nil {
-			return fmt.Errorf("history of %s, version %d: %w", id, version, err)
-		}
+		was := row.Kept // without an address when it was erased
 		if was.Email == "" {
 			return s.withheld(ctx, job, u)
 		}
@@ -293,8 +288,11 @@ func (s *Service) send(ctx context.Context, job storage.Job, u storage.User, to 
 	}
 	err = s.mailer.Send(ctx, Mail{ID: messageID(job), To: to, Subject: subject, Text: body, HTML: html})
 	if errors.Is(err, storage.ErrGiveUp) {
-		// Nobody sends it again, so that the refusal is what there is to record.
-		err = errors.Join(err, s.recordMessage(ctx, job, u, "mail.refused", "The mail server refused a message to the user for good: "+job.Kind+"."))
+		// Nobody sends it again, so that the refusal is what there is to record; if
+		// that cannot be, the job has another try.
+		if wrong := s.recordMessage(ctx, job, u, "mail.refused", "The mail server refused a message to the user for good: "+job.Kind+"."); wrong != nil {
+			return wrong
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("send message: %w", err)
@@ -304,7 +302,16 @@ func (s *Service) send(ctx context.Context, job storage.Job, u storage.User, to 
 
 // withheld records that a promised message was not sent, because things moved.
 func (s *Service) withheld(ctx context.Context, job storage.Job, u storage.User) error {
-	return s.recordMessage(ctx, job, u, "mail.withheld", "A promised message was not sent, because it no longer held: "+job.Kind+".")
+	return s.recordMessage(ctx, job, u, "mail.withheld", withheldSentence(job))
+}
+
+// withheldSentence claims no more than is known: a worker may have died, or a
+// connection broken, when the mail server had the message already.
+func withheldSentence(job storage.Job) string {
+	if job.Attempt > 1 || len(job.Errors) > 0 {
+		return "A promised message was not sent again, because it no longer held; an earlier try may have reached the mail server: " + job.Kind + "."
+	}
+	return "A promised message was not sent, because it no longer held: " + job.Kind + "."
 }
 
 // takeBackInvitation records that an invitation was not sent, and that the user
@@ -313,7 +320,7 @@ func (s *Service) takeBackInvitation(ctx context.Context, job storage.Job) error
 	_, err := s.onUser(ctx, System, "", job.Subject, func(_ context.Context, d *deed) (change, error) {
 		d.u.InvitedAt = nil
 		return change{
-			action: "mail.withheld", sentence: "A promised message was not sent, because it no longer held: " + job.Kind + ".",
+			action: "mail.withheld", sentence: withheldSentence(job),
 			fields: []audit.Field{public("message", messageID(job)), public("kind", job.Kind)},
 		}, nil
 	})

@@ -37,6 +37,7 @@ type Preimage struct {
 	Decision       policy.Decision `json:"decision"` // without its trace: role and permissions in force
 	ClinicalAlerts string          `json:"clinicalAlerts"`
 	Approvals      []string        `json:"approvals,omitempty"` // ids of those that the write ended
+	Evidence       []string        `json:"evidence,omitempty"`  // ids of what the write ended with the address it was given for
 	Groups         []string        `json:"groups,omitempty"`    // ids of those that a deletion left
 }
 

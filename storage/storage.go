@@ -78,6 +78,10 @@ type Store interface {
 	// asks later is not waited for. It must not be called inside of a Write.
 	Barrier(ctx context.Context) error
 
+	// Settle waits until no deed is under way that may still be recorded at or
+	// before an instant; ErrUnsettled when ctx ends first.
+	Settle(ctx context.Context, at time.Time) error
+
 	// Ready says whether database and schema answer.
 	Ready(ctx context.Context) error
 	Close() error
@@ -90,6 +94,8 @@ var ErrGiveUp = errors.New("give up")
 // be empty. A participant of "" means all. Deleted users and groups are not
 // found unless said otherwise.
 type Reader interface {
+	recordReader
+
 	GetParticipant(ctx context.Context, id string) (Participant, error)
 	ListParticipants(ctx context.Context) ([]Participant, error)
 
@@ -219,8 +225,6 @@ type Reader interface {
 	// ListUsersByID answers users, deleted ones too; ids that are nobody's are left out.
 	ListUsersByID(ctx context.Context, ids []string) (map[string]User, error)
 
-	ListHistory(ctx context.Context, user string) ([]HistoryRow, error)   // oldest first
-	ListEntries(ctx context.Context, user string) ([]EntryRow, error)     // "" for all; oldest first
 	ListJobs(ctx context.Context, state string, limit int) ([]Job, error) // "" for all; newest first
 
 	// ListRequests answers a page of the request log, newest first.
@@ -230,6 +234,7 @@ type Reader interface {
 // Tx is one transaction. Rows carry every value themselves.
 type Tx interface {
 	Reader
+	recordWriter
 
 	// Now is the transaction's one clock reading, UTC, whole microseconds, taken
 	// when it is first asked for: lock first, then ask, and instants follow the
@@ -350,9 +355,6 @@ type Tx interface {
 	// PutAccessChange keeps that the portal should ask again; the store gives the
 	// place.
 	PutAccessChange(ctx context.Context, c AccessChange) error
-
-	// Append keeps an entry; no lock, no chain head to wait for.
-	Append(ctx context.Context, e audit.Entry) error
 
 	// Enqueue promises a job in this transaction. key makes it unique among
 	// live jobs of its kind; at may lie in the future, zero means now.

@@ -84,6 +84,7 @@ type User struct {
 	Created      time.Time
 	LastModified time.Time // moves only when the document changes
 	Deleted      *time.Time
+	Erased       *time.Time // everything personal is gone; deleted too
 
 	// ParticipantState and Narrowing are joined at every read and never written
 	// with the user.
@@ -338,8 +339,10 @@ type HistoryRow struct {
 	User      string
 	Version   int64
 	ValidFrom time.Time
-	Body      []byte // JSON of the user row
+	Body      []byte // what Digest covers: JSON of what is not personal, and the digest of what is
 	Digest    string
+	Erased    bool // what was personal is gone
+	Kept      User // both halves, read; without what readers join
 }
 
 // EntryRow is one audit entry as it was kept.
@@ -348,6 +351,7 @@ type EntryRow struct {
 	At          time.Time
 	Participant string
 	User        string
+	Actor       string // subject, or jti where there is none
 	Action      string
 	Canonical   []byte
 	Hash        string

@@ -93,3 +93,46 @@ func (s *Store) awaitDeeds(ctx context.Context) error {
 	}
 	return nil
 }
+
+// deedConns is what connections for deeds are called by PostgreSQL, so that
+// deeds under way are told from look-ups.
+const deedConns = "healthix-scim deeds"
+
+// Settle waits until no deed is under way that may still be recorded at or
+// before an instant. A deed reads the clock when it has its locks, some time after
+// it began: one that began later is recorded later. Servers' clocks differ, and
+// from the database's: skew is what they may.
+func (s *Store) Settle(ctx context.Context, at time.Time) error {
+	const longest = 50 * time.Millisecond
+	err := error(nil)
+	switch {
+	case s.engine != postgresEngine:
+		err = s.group.barrier(ctx)
+	default:
+		var deeds []string
+		const underWay = `select pid || ' ' || xact_start from pg_stat_activity where datname = current_database()
+		  and application_name = '` + deedConns + `' and xact_start is not null`
+		_, err = s.get(ctx, &deeds, underWay+" and xact_start <= ?", instant(at.Add(skew)))
+		for pause := time.Millisecond; err == nil && len(deeds) > 0; pause = min(2*pause, longest) {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				err = ctx.Err()
+				continue
+			}
+			among, ids := s.anyOf("pid || ' ' || xact_start", deeds)
+			deeds = nil
+			_, err = s.get(ctx, &deeds, underWay+" and "+among, ids)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: a change is under way that began before %s", storage.ErrUnsettled, at.UTC().Format(time.RFC3339Nano))
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the deeds under way: %w", err)
+	}
+	return nil
+}
+
+// skew is how far clocks may be apart.
+const skew = 5 * time.Second

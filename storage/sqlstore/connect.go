@@ -63,6 +63,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 	if _, given := config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"]; !given {
 		config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = deedTime
 	}
+	config.ConnConfig.RuntimeParams["application_name"] = deedConns
 	where := fmt.Sprintf("%s:%d", config.ConnConfig.Host, config.ConnConfig.Port)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err))
@@ -75,6 +76,7 @@ func (s *Store) connectPostgres(ctx context.Context, address string) error {
 	// that ends somebody's access finds one.
 	lookups := config.Copy()
 	lookups.ConnConfig.RuntimeParams["statement_timeout"] = lookupTime
+	lookups.ConnConfig.RuntimeParams["application_name"] = "healthix-scim look-ups"
 	if s.lookups, err = pgxpool.NewWithConfig(ctx, lookups); err != nil {
 		return errors.Join(fmt.Errorf("open PostgreSQL at %s: %w", where, fault(err)), s.Close())
 	}

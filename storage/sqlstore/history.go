@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/healthix/healthix-scim/audit"
@@ -27,51 +28,133 @@ func digestOf(kind, body string) audit.Digest {
 	return audit.Sum([]byte("healthix-scim/" + kind + "\x00" + body))
 }
 
-// userRecord is a version of a user as the record keeps it: member order is
-// fixed, times have microseconds. Members are only ever added, at the end.
+// userRecord is a version of a user as the record keeps it for good: member
+// order is fixed, times have microseconds. Members are only ever added, at the
+// end. What is personal stands in a row of its own, which an erasure takes; here
+// is its salted digest.
 type userRecord struct {
-	ID               string           `json:"id"`
-	Participant      string           `json:"participant"`
-	Version          int64            `json:"version"`
-	ValidFrom        string           `json:"validFrom"`
-	UserName         string           `json:"userName"`
-	UserNameKey      string           `json:"userNameKey"`
-	ExternalID       string           `json:"externalId,omitempty"`
-	ExternalShared   bool             `json:"externalShared,omitempty"`
-	DisplayName      string           `json:"displayName,omitempty"`
-	GivenName        string           `json:"givenName,omitempty"`
-	FamilyName       string           `json:"familyName,omitempty"`
-	Email            string           `json:"email,omitempty"`
-	EmailKey         string           `json:"emailKey,omitempty"`
-	Mobile           string           `json:"mobile,omitempty"`
-	Title            string           `json:"title,omitempty"`
-	TitleKey         string           `json:"titleKey,omitempty"`
-	Department       string           `json:"department,omitempty"`
-	Active           bool             `json:"active"`
-	HealthixUsername string           `json:"healthixUsername,omitempty"`
-	ClinicalAlerts   string           `json:"clinicalAlerts,omitempty"`
-	ReleasedAt       string           `json:"releasedAt,omitempty"`
-	ClosedAt         string           `json:"closedAt,omitempty"`
-	InvitedAt        string           `json:"invitedAt,omitempty"`
-	Created          string           `json:"created"`
-	LastModified     string           `json:"lastModified"`
-	Deleted          string           `json:"deleted,omitempty"`
-	Decision         policy.Decision  `json:"decision"`
-	Document         storage.Document `json:"document"`
+	ID               string          `json:"id"`
+	Participant      string          `json:"participant"`
+	Version          int64           `json:"version"`
+	ValidFrom        string          `json:"validFrom"`
+	Title            string          `json:"title,omitempty"`
+	TitleKey         string          `json:"titleKey,omitempty"`
+	Department       string          `json:"department,omitempty"`
+	Active           bool            `json:"active"`
+	HealthixUsername string          `json:"healthixUsername,omitempty"`
+	ClinicalAlerts   string          `json:"clinicalAlerts,omitempty"`
+	ReleasedAt       string          `json:"releasedAt,omitempty"`
+	ClosedAt         string          `json:"closedAt,omitempty"`
+	InvitedAt        string          `json:"invitedAt,omitempty"`
+	Created          string          `json:"created"`
+	LastModified     string          `json:"lastModified"`
+	Deleted          string          `json:"deleted,omitempty"`
+	Erased           string          `json:"erased,omitempty"`
+	Decision         policy.Decision `json:"decision"`
+	Personal         string          `json:"personal"` // digest of the personal half
 }
 
-func userRecordOf(u storage.User, validFrom time.Time) userRecord {
+// personalRecord is the half of a version that an erasure takes.
+type personalRecord struct {
+	UserName       string           `json:"userName,omitempty"`
+	UserNameKey    string           `json:"userNameKey,omitempty"`
+	ExternalID     string           `json:"externalId,omitempty"`
+	ExternalShared bool             `json:"externalShared,omitempty"`
+	DisplayName    string           `json:"displayName,omitempty"`
+	GivenName      string           `json:"givenName,omitempty"`
+	FamilyName     string           `json:"familyName,omitempty"`
+	Email          string           `json:"email,omitempty"`
+	EmailKey       string           `json:"emailKey,omitempty"`
+	Mobile         string           `json:"mobile,omitempty"`
+	Document       storage.Document `json:"document"`
+}
+
+func userRecordOf(u storage.User, validFrom time.Time, personal audit.Digest) userRecord {
 	return userRecord{
 		ID: u.ID, Participant: u.Participant, Version: u.Version, ValidFrom: audit.Stamp(validFrom),
-		UserName: u.UserName, UserNameKey: u.UserNameKey, ExternalID: u.ExternalID, ExternalShared: u.ExternalShared,
-		DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName,
-		Email: u.Email, EmailKey: u.EmailKey, Mobile: u.Mobile, Title: u.Title, TitleKey: u.TitleKey,
-		Department: u.Department, Active: u.Active,
+		Title: u.Title, TitleKey: u.TitleKey, Department: u.Department, Active: u.Active,
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: stamp(u.ReleasedAt), ClosedAt: stamp(u.ClosedAt), InvitedAt: stamp(u.InvitedAt),
-		Created: audit.Stamp(u.Created), LastModified: audit.Stamp(u.LastModified), Deleted: stamp(u.Deleted),
-		Decision: u.Decision, Document: u.Document,
+		Created: audit.Stamp(u.Created), LastModified: audit.Stamp(u.LastModified), Deleted: stamp(u.Deleted), Erased: stamp(u.Erased),
+		Decision: u.Decision, Personal: personal.String(),
 	}
+}
+
+func personalRecordOf(u storage.User) personalRecord {
+	return personalRecord{
+		UserName: u.UserName, UserNameKey: u.UserNameKey, ExternalID: u.ExternalID, ExternalShared: u.ExternalShared,
+		DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName,
+		Email: u.Email, EmailKey: u.EmailKey, Mobile: u.Mobile, Document: u.Document,
+	}
+}
+
+// personalHalf is what a version's digest covers of its personal half.
+func personalHalf(salt []byte, body string) audit.Personal {
+	return audit.Personal{Name: "user", Salt: salt, Value: body}
+}
+
+// userOf reads the two halves of a version; personal is "" for one that was
+// erased. A version from before the halves were told apart is one whole.
+func userOf(body, personal string) (storage.User, error) {
+	if body == "" {
+		body = personal
+	}
+	if personal == "" {
+		personal = body
+	}
+	var r userRecord
+	if body != "" {
+		if err := json.Unmarshal([]byte(body), &r); err != nil {
+			return storage.User{}, fmt.Errorf("read a version: %w", err)
+		}
+	}
+	var p personalRecord
+	if personal != "" {
+		dec := json.NewDecoder(strings.NewReader(personal))
+		dec.UseNumber() // a number stays as it was sent
+		if err := dec.Decode(&p); err != nil {
+			return storage.User{}, fmt.Errorf("read what is personal of a version: %w", err)
+		}
+	}
+	u := storage.User{
+		ID: r.ID, Participant: r.Participant, Version: r.Version,
+		UserName: p.UserName, UserNameKey: p.UserNameKey, ExternalID: p.ExternalID, ExternalShared: p.ExternalShared,
+		DisplayName: p.DisplayName, GivenName: p.GivenName, FamilyName: p.FamilyName,
+		Email: p.Email, EmailKey: p.EmailKey, Mobile: p.Mobile, Document: p.Document,
+		Title: r.Title, TitleKey: r.TitleKey, Department: r.Department, Active: r.Active,
+		HealthixUsername: r.HealthixUsername, ClinicalAlerts: r.ClinicalAlerts, Decision: r.Decision,
+	}
+	for _, at := range []struct {
+		text string
+		to   **time.Time
+	}{{r.ReleasedAt, &u.ReleasedAt}, {r.ClosedAt, &u.ClosedAt}, {r.InvitedAt, &u.InvitedAt}, {r.Deleted, &u.Deleted}, {r.Erased, &u.Erased}} {
+		if at.text == "" {
+			continue
+		}
+		when, err := unstamp(at.text)
+		if err != nil {
+			return storage.User{}, err
+		}
+		*at.to = &when
+	}
+	var err error
+	if r.Created != "" {
+		if u.Created, err = unstamp(r.Created); err != nil {
+			return storage.User{}, err
+		}
+		if u.LastModified, err = unstamp(r.LastModified); err != nil {
+			return storage.User{}, err
+		}
+	}
+	return u, nil
+}
+
+func unstamp(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read a version: %w", err)
+	}
+	return at.UTC(), nil
 }
 
 // groupRecord is a version of a group and what it changed of the members.
@@ -169,23 +252,51 @@ func recordText(record any) (string, error) {
 	return text, nil
 }
 
+// historyRow is a version as two tables keep it.
+type historyRow struct {
+	UserID    string
+	Version   int64
+	ValidFrom instant
+	Body      string
+	Digest    string
+	Salt      []byte
+	Personal  *string
+}
+
+const (
+	historyTables  = "user_history h left join user_personal m on m.user_id = h.user_id and m.version = h.version"
+	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.salt, m.body as personal"
+)
+
+// version answers what was kept; its body is what the digest covers.
+func (row historyRow) version() (storage.HistoryRow, error) {
+	h := storage.HistoryRow{
+		User: row.UserID, Version: row.Version, ValidFrom: time.Time(row.ValidFrom),
+		Body: []byte(row.Body), Digest: row.Digest, Erased: row.Personal == nil,
+	}
+	personal := ""
+	if row.Personal != nil {
+		personal = *row.Personal
+	}
+	if row.Body == "" {
+		h.Body = []byte(personal) // one whole, from before
+	}
+	var err error
+	h.Kept, err = userOf(row.Body, personal)
+	return h, err
+}
+
 // ListHistory answers a user's versions, oldest first.
 func (r reader) ListHistory(ctx context.Context, user string) ([]storage.HistoryRow, error) {
-	var rows []struct {
-		UserID    string
-		Version   int64
-		ValidFrom instant
-		Body      string
-		Digest    string
-	}
-	if _, err := r.get(ctx, &rows, "select user_id, version, valid_from, body, digest from user_history where user_id = ? order by version", user); err != nil {
+	var rows []historyRow
+	if _, err := r.get(ctx, &rows, "select "+historyColumns+" from "+historyTables+" where h.user_id = ? order by h.version", user); err != nil {
 		return nil, fmt.Errorf("history of user %s: %w", user, err)
 	}
 	history := make([]storage.HistoryRow, len(rows))
 	for i, row := range rows {
-		history[i] = storage.HistoryRow{
-			User: row.UserID, Version: row.Version, ValidFrom: time.Time(row.ValidFrom),
-			Body: json.RawMessage(row.Body), Digest: row.Digest,
+		var err error
+		if history[i], err = row.version(); err != nil {
+			return nil, fmt.Errorf("history of user %s, version %d: %w", user, row.Version, err)
 		}
 	}
 	return history, nil

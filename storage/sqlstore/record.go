@@ -93,8 +93,8 @@ func together(inserts []statement) []statement {
 // Append keeps an entry, its personal values in their own table, and the word
 // that it has no position yet.
 func (t *tx) Append(_ context.Context, e audit.Entry) error {
-	t.add("audit_entry", "id, at, participant, user_id, action, canonical, hash",
-		e.ID, instant(e.At), e.Participant, e.User, e.Action, e.Canonical, e.Hash.String())
+	t.add("audit_entry", "id, at, participant, user_id, actor, action, canonical, hash",
+		e.ID, instant(e.At), e.Participant, e.User, e.Actor.Name(), e.Action, e.Canonical, e.Hash.String())
 	for i, p := range e.Personal {
 		t.add("audit_personal", "entry_id, n, name, salt, value", e.ID, i, p.Name, p.Salt, p.Value)
 	}

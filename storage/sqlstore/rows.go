@@ -65,6 +65,7 @@ type userRow struct {
 	Created          instant
 	Modified         instant
 	Deleted          *instant
+	Erased           *instant
 
 	// The participant's state, joined at every read.
 	ParticipantType     string   `gorm:"->"`
@@ -84,7 +85,7 @@ func (userRow) TableName() string { return "users" }
 const userColumns = `u.id, u.participant, u.version, u.user_name, u.user_name_key, u.external_id, u.shared_external,
   u.display_name, u.given_name, u.family_name, u.email, u.email_key, u.mobile, u.title, u.title_key, u.department,
   u.active, u.document, u.fold, u.decision, u.healthix_username, u.clinical_alerts, u.released_at, u.closed_at,
-  u.invited_at, u.created, u.modified, u.deleted, p.type as participant_type, p.status as participant_status,
+  u.invited_at, u.created, u.modified, u.deleted, u.erased, p.type as participant_type, p.status as participant_status,
   p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at,
   case when n.user_id is not null then ` + carriedVersion + ` end as narrow_version, n.narrowing`
 
@@ -107,7 +108,7 @@ func userRowOf(u storage.User) (userRow, error) {
 		ValidUntil: instantOf(u.Decision.ValidUntil), TrainingExpires: instantOf(u.Decision.TrainingExpiresAt),
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: instantOf(u.ReleasedAt), ClosedAt: instantOf(u.ClosedAt), InvitedAt: instantOf(u.InvitedAt),
-		Created: instant(u.Created), Modified: instant(u.LastModified), Deleted: instantOf(u.Deleted),
+		Created: instant(u.Created), Modified: instant(u.LastModified), Deleted: instantOf(u.Deleted), Erased: instantOf(u.Erased),
 	}
 	permissions := u.Decision.Permissions
 	if permissions == nil {
@@ -151,7 +152,7 @@ func (row userRow) user() (storage.User, error) {
 		Fold:             json.RawMessage(row.Fold),
 		HealthixUsername: row.HealthixUsername, ClinicalAlerts: row.ClinicalAlerts,
 		ReleasedAt: row.ReleasedAt.time(), ClosedAt: row.ClosedAt.time(), InvitedAt: row.InvitedAt.time(),
-		Created: *(&row.Created).time(), LastModified: *(&row.Modified).time(), Deleted: row.Deleted.time(),
+		Created: *(&row.Created).time(), LastModified: *(&row.Modified).time(), Deleted: row.Deleted.time(), Erased: row.Erased.time(),
 		ParticipantState: policy.ParticipantState{
 			Type: row.ParticipantType, Status: row.ParticipantStatus, Mode: row.ParticipantMode,
 			Version: row.ParticipantVersion, ClosedAt: row.ParticipantClosedAt.time(),

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -149,7 +150,13 @@ func (t *tx) putUser(ctx context.Context, u storage.User) (audit.Digest, error) 
 	if err != nil {
 		return audit.Digest{}, err
 	}
-	body, err := recordText(userRecordOf(u, validFrom))
+	personal, err := recordText(personalRecordOf(u))
+	if err != nil {
+		return audit.Digest{}, err
+	}
+	salt := make([]byte, 16)
+	rand.Read(salt) //nolint:errcheck // it never fails
+	body, err := recordText(userRecordOf(u, validFrom, personalHalf(salt, personal).Digest()))
 	if err != nil {
 		return audit.Digest{}, err
 	}
@@ -164,6 +171,9 @@ func (t *tx) putUser(ctx context.Context, u storage.User) (audit.Digest, error) 
 	digest := digestOf(userHistory, body)
 	t.add(userHistory, "user_id, version, participant, valid_from, body, digest",
 		u.ID, u.Version, u.Participant, instant(validFrom), body, digest.String())
+	if u.Erased == nil {
+		t.add("user_personal", "user_id, version, salt, body", u.ID, u.Version, salt, personal)
+	}
 	return digest, nil
 }
 

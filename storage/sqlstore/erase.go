@@ -1,0 +1,34 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+)
+
+// personalRows are the places of a user's personal values besides their own
+// row. Entries and versions keep their salted digests, so that what was proven
+// of them stays proven.
+var personalRows = []string{
+	"delete from user_personal where user_id = ?",
+	"delete from audit_personal where entry_id in (select id from audit_entry where user_id = ? and user_id <> '')",
+	"delete from breaker_loss where user_id = ?", // pre-images
+	"delete from learner where user_id = ?",
+	"update evidence set note = '', revoked_why = '' where user_id = ?",
+	"update approval set reason = '' where user_id = ?",
+	"update hold set reason = '' where user_id = ?",
+}
+
+// EraseUser empties what is personal of a user everywhere but in their row.
+func (t *tx) EraseUser(ctx context.Context, user string) error {
+	for _, statement := range personalRows {
+		if _, err := t.do(ctx, statement, user); err != nil {
+			return fmt.Errorf("erase user %s: %w", user, err)
+		}
+	}
+	if t.engine == sqliteEngine {
+		if _, err := t.do(ctx, "delete from user_email where user_id = ?", user); err != nil {
+			return fmt.Errorf("erase user %s: %w", user, err)
+		}
+	}
+	return nil
+}
