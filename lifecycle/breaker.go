@@ -72,13 +72,14 @@ func parseBreaker(text string) (breakerLimits, error) {
 }
 
 // lost says what a deed took from a user: active by leaving or deletion, or
-// access that was released; "" for nothing. The participant's own state took
-// nothing: it is the same before and after.
+// access that was released; "" for nothing. The participant's own state takes
+// nothing and hides nothing: both are looked at as if it were open.
 func lost(old *storage.User, u storage.User, now time.Time) string {
 	if old == nil || !old.Active || old.Deleted != nil {
 		return ""
 	}
 	was := *old
+	u.ParticipantState.Status, u.ParticipantState.Mode = "active", "live"
 	was.ParticipantState = u.ParticipantState
 	switch {
 	case u.Deleted != nil:
@@ -96,7 +97,7 @@ func lost(old *storage.User, u storage.User, now time.Time) string {
 // waits for others: deeds that take something pass one by one here, so that each
 // counts all before it, and none of two at once sees too little.
 func (s *Service) countLoss(ctx context.Context, tx storage.Tx, a Actor, participant storage.Participant, on *dossier, old *storage.User, u storage.User) error {
-	if a.Kind != "provider" {
+	if a.Kind != "provider" && a.Kind != "aum" {
 		return nil
 	}
 	kind := lost(old, u, tx.Now())
@@ -139,6 +140,11 @@ func (s *Service) countLoss(ctx context.Context, tx storage.Tx, a Actor, partici
 func lossOf(ctx context.Context, tx storage.Tx, kind string, on *dossier, old storage.User) (storage.Loss, error) {
 	before := storage.Preimage{Document: old.Document, Fold: old.Fold, Decision: old.Decision, ClinicalAlerts: old.ClinicalAlerts}
 	before.Decision.Trace = nil
+	for _, e := range on.evidence {
+		if e.Gate == policy.GateEmail && e.Revoked != nil && e.Revoked.Equal(tx.Now()) {
+			before.Evidence = append(before.Evidence, e.ID)
+		}
+	}
 	for _, ap := range on.approvals {
 		if ap.Ended != nil && ap.Ended.Equal(tx.Now()) {
 			before.Approvals = append(before.Approvals, ap.ID)
@@ -263,20 +269,10 @@ func (s *Service) mailOfCase(ctx context.Context, job storage.Job) error {
 	if err != nil {
 		return fmt.Errorf("participant %s: %w", c.Participant, err)
 	}
-	action, sentence := "mail.withheld", "A promised message to a contact was not sent, because it no longer held: "+job.Kind+"."
-	if c.Closed == nil && i < len(p.Settings.Contacts) {
-		subject, text, html, err := s.letters.render(job.Kind, caseLetter{Participant: p.Name, Case: c})
-		if err != nil {
-			return fmt.Errorf("write message: %w", err)
-		}
-		if err := s.mailer.Send(ctx, Mail{ID: messageID(job), To: p.Settings.Contacts[i], Subject: subject, Text: text, HTML: html}); err != nil {
-			return fmt.Errorf("send message: %w", err)
-		}
-		action, sentence = "mail.sent", "A message was sent to a contact: "+job.Kind+"."
+	if c.Closed != nil || i >= len(p.Settings.Contacts) {
+		return s.withheldFromContact(ctx, job, p, public("case", c.ID))
 	}
-	return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		return s.caseEntry(ctx, tx, System, c, action, sentence, public("message", messageID(job)), public("kind", job.Kind))
-	})
+	return s.tellContact(ctx, job, p, i, caseLetter{Participant: p.Name, Case: c}, public("case", c.ID))
 }
 
 // sweepBreakers closes cases that were open for too long, on record, and
@@ -291,8 +287,11 @@ func (s *Service) sweepBreakers(ctx context.Context) error {
 		if s.Now().Before(c.Opened.Add(BreakerStaged)) {
 			continue
 		}
-		_, err := s.closeCase(ctx, System, c.Participant, func(c *storage.BreakerCase) (string, string, error) {
-			c.Outcome = CaseExpired
+		_, err := s.closeCase(ctx, System, c.Participant, func(open *storage.BreakerCase) (string, string, error) {
+			if open.ID != c.ID {
+				return "", "", noCase(c.Participant)
+			}
+			open.Outcome = CaseExpired
 			return "breaker.expired", "Nobody decided within 30 days; what was staged is forgotten.", nil
 		})
 		if err != nil && AsFault(err).Kind != KindRefused { // somebody else did
@@ -303,17 +302,13 @@ func (s *Service) sweepBreakers(ctx context.Context) error {
 }
 
 func (s *Service) forgetLosses(ctx context.Context) error {
-	for {
-		n := 0
-		err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-			var err error
-			n, err = tx.DeleteLosses(ctx, tx.Now().Add(-breakerDay), walk)
+	return forget(func() (n int, err error) {
+		err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+			n, err = tx.DeleteLosses(ctx, tx.Now().Add(-breakerDay), forgetPage)
 			return err
 		})
-		if err != nil || n < walk {
-			return err
-		}
-	}
+		return n, err
+	})
 }
 
 // What a case came to.

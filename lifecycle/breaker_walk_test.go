@@ -135,7 +135,7 @@ func (w *breakerWalk) end(id string) {
 // write is a provider's write; what it took is worked out from before and after.
 func (w *breakerWalk) write(r *rapid.T, edit func(storage.Document)) {
 	was := w.somebody(r)
-	had := was.Access(w.Now()).Status == policy.StatusReleased
+	had := w.released(was)
 	is, err := w.tryChange(mercy, was.ID, edit)
 	if err != nil {
 		r.Fatal(err)
@@ -146,9 +146,16 @@ func (w *breakerWalk) write(r *rapid.T, edit func(storage.Document)) {
 		w.slip(is.ID)
 	case !was.Active && is.Active:
 		w.begin(is.ID)
-	case had && is.Access(w.Now()).Status != policy.StatusReleased:
+	case had && !w.released(is):
 		w.slip(is.ID)
 	}
+}
+
+// released says whether somebody has access, or has it when their participant
+// opens.
+func (w *breakerWalk) released(u storage.User) bool {
+	u.ParticipantState.Status = "active"
+	return u.Access(w.Now()).Status == policy.StatusReleased
 }
 
 func (w *breakerWalk) remove(r *rapid.T) {

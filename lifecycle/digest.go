@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -164,31 +163,14 @@ func (s *Service) sendDigest(ctx context.Context, job storage.Job) error {
 	if err != nil {
 		return fmt.Errorf("participant %s: %w", part[0], err)
 	}
-	action, sentence := "mail.withheld", "A promised message to a contact was not sent, because it no longer held: "+job.Kind+"."
-	if p.State().Open() && p.Settings.Digest != DigestOff && n < len(p.Settings.Contacts) {
-		says, err := s.digestOf(ctx, p)
-		if err != nil || says.empty() {
-			return err
-		}
-		subject, text, html, err := s.letters.render(job.Kind, says)
-		if err != nil {
-			return fmt.Errorf("write message: %w", err)
-		}
-		if err := s.mailer.Send(ctx, Mail{ID: messageID(job), To: p.Settings.Contacts[n], Subject: subject, Text: text, HTML: html}); err != nil {
-			return fmt.Errorf("send message: %w", err)
-		}
-		action, sentence = "mail.sent", "A message was sent to a contact: "+job.Kind+"."
+	if !p.State().Open() || p.Settings.Digest == DigestOff || n >= len(p.Settings.Contacts) {
+		return s.withheldFromContact(ctx, job, p)
 	}
-	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		return s.entry(ctx, tx, System, audit.Draft{
-			Participant: p.ID, User: p.ID, Action: action, Sentence: sentence,
-			Fields: []audit.Field{public("message", messageID(job)), public("kind", job.Kind)},
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("record message: %w", err)
+	says, err := s.digestOf(ctx, p)
+	if err != nil || says.empty() {
+		return err
 	}
-	return nil
+	return s.tellContact(ctx, job, p, n, says)
 }
 
 // checkDigest reads the setting; weekly is the default.

@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -130,18 +129,11 @@ func (s *Service) tellExpiry(ctx context.Context, job storage.Job) error {
 	if err != nil {
 		return err
 	}
-	contacts := e.Participant.Settings.Contacts
-	if !live || n >= len(contacts) || warningDue(issued, e.expires, s.Now()) != days {
-		return s.recordWarning(ctx, job, e, "mail.withheld", "A promised message was not sent, because it no longer held: "+job.Kind+".")
+	on := public(part[0], e.ID) // token or client
+	if !live || n >= len(e.Participant.Settings.Contacts) || warningDue(issued, e.expires, s.Now()) != days {
+		return s.withheldFromContact(ctx, job, e.Participant, on)
 	}
-	subject, text, html, err := s.letters.render(job.Kind, e)
-	if err != nil {
-		return fmt.Errorf("write message: %w", err)
-	}
-	if err := s.mailer.Send(ctx, Mail{ID: messageID(job), To: contacts[n], Subject: subject, Text: text, HTML: html}); err != nil {
-		return fmt.Errorf("send message: %w", err)
-	}
-	return s.recordWarning(ctx, job, e, "mail.sent", "A message was sent to a contact of the participant: "+job.Kind+".")
+	return s.tellContact(ctx, job, e.Participant, n, e, on)
 }
 
 // endingOf looks a credential up again.
@@ -170,21 +162,4 @@ func (s *Service) endingOf(ctx context.Context, kind, id string) (e ending, issu
 		return e, issued, false, fmt.Errorf("participant %s: %w", participant, err)
 	}
 	return e, issued, live, nil
-}
-
-func (s *Service) recordWarning(ctx context.Context, job storage.Job, e ending, action, sentence string) error {
-	kind := storage.CredentialToken
-	if e.Client {
-		kind = storage.CredentialClient
-	}
-	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		return s.entry(ctx, tx, System, audit.Draft{
-			Participant: e.Participant.ID, Action: action, Sentence: sentence,
-			Fields: []audit.Field{public("message", messageID(job)), public("kind", job.Kind), public(kind, e.ID)},
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("record message: %w", err)
-	}
-	return nil
 }

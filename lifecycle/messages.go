@@ -52,6 +52,26 @@ func (l letter) Until() string {
 	return l.Expires.In(newYork).Format("Monday, January 2, 2006, 3:04 PM MST")
 }
 
+// unlinked takes out of a reason what could make a link of text that it quotes: a
+// provider may send anything as a title, too.
+func unlinked(reason string) string {
+	quoted, escaped := false, false
+	return strings.Map(func(r rune) rune {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\\':
+			escaped = true
+		case r == '"':
+			quoted = !quoted
+		}
+		if quoted && strings.ContainsRune(".:/@", r) {
+			return ' '
+		}
+		return r
+	}, reason)
+}
+
 // moduleNames are the names of the modules that a decision found missing.
 func moduleNames(p *policy.Policy, d policy.Decision) []string {
 	missing := d.Gate(policy.GateTraining).Missing

@@ -94,10 +94,13 @@ func (s *Service) beginRestore(ctx context.Context, by Actor, spec RestoreSpec) 
 			kept = c
 			return nil
 		}
+		now := tx.Now()
+		if err := stagesStill(c, now); err != nil {
+			return err
+		}
 		if err := checkExcept(ctx, tx, c, spec.Except); err != nil {
 			return err
 		}
-		now := tx.Now()
 		c.RestoreAt, c.RestoreBy, c.Except = &now, by.Subject, slices.Clone(spec.Except)
 		c.Row++
 		if err := tx.PutBreakerCase(ctx, c); err != nil {
@@ -110,6 +113,15 @@ func (s *Service) beginRestore(ctx context.Context, by Actor, spec RestoreSpec) 
 		return s.caseEntry(ctx, tx, by, c, "breaker.restoring", "A restore was begun.", public("excepted", strconv.Itoa(len(c.Except))))
 	})
 	return kept, err
+}
+
+// stagesStill refuses a case that is over by the clock, also while no sweep has
+// closed it yet.
+func stagesStill(c storage.BreakerCase, now time.Time) error {
+	if now.Before(c.Opened.Add(BreakerStaged)) {
+		return nil
+	}
+	return Faultf(KindRefused, "", "the case of %s was opened over 30 days ago; what it staged is not given back any more", c.Participant)
 }
 
 // checkExcept refuses ids of people whom the case does not stage: one that is
@@ -213,7 +225,8 @@ var errDryRun = errors.New("nothing is kept of a dry run")
 
 // tryRestore does a restore person by person and keeps nothing of it.
 func (s *Service) tryRestore(ctx context.Context, by Actor, spec RestoreSpec, progress Progress) (Restored, error) {
-	if _, err := s.store.GetParticipant(ctx, spec.Participant); err != nil {
+	p, err := s.store.GetParticipant(ctx, spec.Participant)
+	if err != nil {
 		return Restored{}, fmt.Errorf("participant %s: %w", spec.Participant, err)
 	}
 	c, open, err := s.store.FindBreakerCase(ctx, spec.Participant, true)
@@ -223,17 +236,30 @@ func (s *Service) tryRestore(ctx context.Context, by Actor, spec RestoreSpec, pr
 	case !open:
 		return Restored{}, noCase(spec.Participant)
 	}
-	if err := checkExcept(ctx, s.store, c, spec.Except); err != nil {
+	if err := errors.Join(stagesStill(c, s.Now()), checkExcept(ctx, s.store, c, spec.Except)); err != nil {
 		return Restored{}, err
 	}
 	c.Except = spec.Except
 	sum := Restored{Listed: []storage.Listed{}}
+	names, externals := map[string]string{}, map[string]string{} // of those who came back before, and are not there
 	err = s.eachStaged(ctx, c, progress, func(user string) error {
 		what, err := s.restoreUser(ctx, by, c, user, true)
 		switch {
 		case err != nil:
 			return err
 		case what.outcome == storage.OutcomeRestored:
+			u := what.user
+			switch {
+			case names[u.UserNameKey] != "":
+				sum.Listed = append(sum.Listed, storage.Listed{ID: user, Reason: nameInUse(names[u.UserNameKey])})
+				return nil
+			case externals[u.ExternalID] != "":
+				sum.Listed = append(sum.Listed, storage.Listed{ID: user, Reason: externalInUse(externals[u.ExternalID])})
+				return nil
+			}
+			if names[u.UserNameKey] = user; u.ExternalID != "" && !p.Settings.SharedExternalID {
+				externals[u.ExternalID] = user
+			}
 			sum.Restored++
 		case what.outcome == storage.OutcomeExcepted:
 			sum.Excepted++
@@ -252,6 +278,7 @@ func (s *Service) tryRestore(ctx context.Context, by Actor, spec RestoreSpec, pr
 type fate struct {
 	outcome string // "" when somebody else saw to them
 	why     string
+	user    storage.User // as they came back
 }
 
 // restoreUser sees to one user in a transaction of their own.
@@ -327,18 +354,27 @@ func (s *Service) restoreLocked(ctx context.Context, tx storage.Tx, by Actor, c 
 	if err != nil {
 		return fate{}, err
 	}
+	if old.EmailKey != u.EmailKey {
+		if err := on.endAddressEvidence(ctx, tx); err != nil {
+			return fate{}, err
+		}
+	}
+	confirmed, err := on.giveBackEvidence(ctx, tx, before.Evidence)
+	if err != nil {
+		return fate{}, err
+	}
 	given, err := on.giveBack(ctx, tx, approvals)
 	if err != nil {
 		return fate{}, err
 	}
 	restored, err := s.settle(ctx, tx, by, participant, on, &old, u, change{
 		document: true, restores: &before, action: "user.restored", sentence: "What the provider's mass change took was given back.",
-		fields: []audit.Field{public("case", c.ID), public("approvals", strings.Join(given, " "))},
+		fields: []audit.Field{public("case", c.ID), public("approvals", strings.Join(given, " ")), public("evidence", strings.Join(confirmed, " "))},
 	})
 	if err != nil {
 		return fate{}, err
 	}
-	return fate{outcome: storage.OutcomeRestored}, s.rejoin(ctx, tx, by, restored, before.Groups)
+	return fate{outcome: storage.OutcomeRestored, user: restored}, s.rejoin(ctx, tx, by, restored, before.Groups)
 }
 
 // stays records that somebody was not restored (product rule 15).
@@ -364,19 +400,37 @@ func writtenSince(u storage.User, l storage.Loss) string {
 }
 
 // chain is how a user was before the first of the losses that followed one upon
-// the other, without a write between them that took nothing; and the approvals
-// that they ended.
+// the other, without a write between them that took nothing; and what they ended:
+// approvals, evidence of the address that comes back, alerts that were asked for
+// until access was revoked.
 func chain(losses []storage.Loss) (before storage.Preimage, approvals []string) {
+	var ended []storage.Preimage
 	for i, l := range losses {
 		if i > 0 && !losses[i-1].Prior.Equal(l.At) {
 			break
 		}
+		ended = append(ended, *l.Before)
 		groups := before.Groups
 		before = *l.Before
 		before.Groups = append(before.Groups, groups...)
 		approvals = append(approvals, l.Before.Approvals...)
 	}
+	before.ClinicalAlerts, before.Evidence = losses[0].Before.ClinicalAlerts, nil
+	for _, was := range ended {
+		if addressKey(was.Document) == addressKey(before.Document) {
+			before.Evidence = append(before.Evidence, was.Evidence...)
+		}
+	}
 	return before, approvals
+}
+
+// addressKey is the gate address of a document, folded; "" when it is none.
+func addressKey(document storage.Document) string {
+	key, fault := policy.ParseEmail(gateAddress(document))
+	if fault != "" {
+		return ""
+	}
+	return key
 }
 
 // nameTaken says whether somebody else has a unique value of a user who is to
@@ -387,7 +441,7 @@ func nameTaken(ctx context.Context, r storage.Reader, participant storage.Partic
 		return "", fmt.Errorf("look for userName: %w", err)
 	}
 	if taken && other.ID != u.ID {
-		return "userName is in use by user " + other.ID, nil
+		return nameInUse(other.ID), nil
 	}
 	if u.ExternalID == "" || participant.Settings.SharedExternalID {
 		return "", nil
@@ -397,20 +451,46 @@ func nameTaken(ctx context.Context, r storage.Reader, participant storage.Partic
 		return "", fmt.Errorf("look for externalId: %w", err)
 	}
 	if taken && other.ID != u.ID {
-		return "externalId is in use by user " + other.ID, nil
+		return externalInUse(other.ID), nil
 	}
 	return "", nil
 }
 
+func nameInUse(by string) string { return "userName is in use by user " + by }
+
+func externalInUse(by string) string { return "externalId is in use by user " + by }
+
+// giveBackEvidence lets evidence of an address count again that a loss ended, for
+// the address is there again; not that of somebody who approved the user since.
+func (d *dossier) giveBackEvidence(ctx context.Context, tx storage.Tx, ids []string) ([]string, error) {
+	var given []string
+	for _, e := range slices.Clone(d.evidence) {
+		if !slices.Contains(ids, e.ID) || slices.ContainsFunc(d.approvals, func(a storage.Approval) bool {
+			return a.Ended == nil && a.Approved && samePersonnel(a.Actor, e.Actor)
+		}) {
+			continue
+		}
+		e.Revoked, e.RevokedWhy = nil, ""
+		if err := d.keepEvidence(ctx, tx, e); err != nil {
+			return nil, err
+		}
+		given = append(given, e.ID)
+	}
+	return given, nil
+}
+
 // giveBack lets approvals count again that a loss ended, and answers which. One
-// that was given since has the last word.
+// that was given since has the last word, and who recorded evidence since is not
+// the second person any more (product rule 7).
 func (d *dossier) giveBack(ctx context.Context, tx storage.Tx, ids []string) ([]string, error) {
 	if slices.ContainsFunc(d.approvals, func(a storage.Approval) bool { return a.Ended == nil }) {
 		return nil, nil
 	}
 	var given []string
 	for _, a := range slices.Clone(d.approvals) {
-		if !slices.Contains(ids, a.ID) {
+		if !slices.Contains(ids, a.ID) || a.Approved && slices.ContainsFunc(d.evidence, func(e storage.Evidence) bool {
+			return e.Revoked == nil && samePersonnel(e.Actor, a.Actor)
+		}) {
 			continue
 		}
 		a.Ended = nil

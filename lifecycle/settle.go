@@ -35,7 +35,9 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	}
 	p := rules.of(u.Participant)
 	u.ParticipantState = participant.State()
-	u.ExternalShared = participant.Settings.SharedExternalID
+	// An externalId that was given while several might share it stays shared: its
+	// two holders could not be written any more, and not leave.
+	u.ExternalShared = participant.Settings.SharedExternalID || old != nil && old.ExternalShared && old.ExternalID == u.ExternalID
 	if c.fresh {
 		u.ReleasedAt, u.InvitedAt = nil, nil
 	}
@@ -54,7 +56,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	if f.EmailTaken, err = s.holdAddress(ctx, tx, on, old, u); err != nil && (c.restores == nil || !f.EmailTaken) {
 		return u, err
 	}
-	if old != nil && old.EmailKey != u.EmailKey {
+	if old != nil && old.EmailKey != u.EmailKey && c.restores == nil { // a restore has seen to it
 		if err := on.endAddressEvidence(ctx, tx); err != nil {
 			return u, err
 		}
@@ -304,7 +306,8 @@ func (s *Service) moveAddress(ctx context.Context, tx storage.Tx, old, u storage
 	if err := voidLinks(ctx, tx, u.ID); err != nil {
 		return err
 	}
-	if old.Email == "" || old.Email == u.Email {
+	// An address whose gate was closed may be somebody else's, or anybody's.
+	if old.Email == "" || old.Email == u.Email || !old.Decision.Gate(policy.GateEmail).Open {
 		return nil
 	}
 	subject := fmt.Sprintf("%s/%d", u.ID, old.Version)
