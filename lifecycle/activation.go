@@ -167,6 +167,9 @@ func (s *Service) Redeem(ctx context.Context, by Actor, code, idempotencyKey str
 		key := sha256.Sum256([]byte(idempotencyKey))
 		repeats := link.Redeemed != nil && idempotencyKey != "" && link.RedeemKey == hex.EncodeToString(key[:]) && now.Sub(*link.Redeemed) < repeatLife
 		entry := audit.Draft{Participant: u.Participant, User: u.ID, Fields: []audit.Field{public("activation", link.ID)}}
+		if repeats { // it was used in time
+			link.Expires = link.Redeemed.Add(repeatLife)
+		}
 		if !LinkLives(link, u, now) || (link.Redeemed != nil && !repeats) {
 			refused = errNotACode()
 			entry.Action, entry.Sentence = "activation.refused", "An activation link was presented that is used, void or expired, or whose access is closed."

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/storage"
@@ -60,6 +61,8 @@ func checkParticipant(p *storage.Participant) error {
 		return Faultf(KindInvalid, "id", "id is %q; expected a slug of at most 63 lower-case letters, digits and dashes, such as mercy-hospital", p.ID)
 	case p.Name == "":
 		return Faultf(KindInvalid, "name", "name is missing; send the organization's name")
+	case strings.ContainsFunc(p.Name, unicode.IsControl): // it stands in subjects of mails
+		return Faultf(KindInvalid, "name", "name holds a line break or another control character; send the organization's name on one line")
 	case len(p.Name) > 200:
 		return Faultf(KindInvalid, "name", "name is longer than 200 bytes; send a shorter one")
 	case !slices.Contains(participantTypes, p.Type):
@@ -72,11 +75,16 @@ func checkParticipant(p *storage.Participant) error {
 	if len(p.Settings.Contacts) > 20 {
 		return Faultf(KindInvalid, "settings.contacts", "there are %d contacts; expected 20 at most", len(p.Settings.Contacts))
 	}
+	var contacts []string // each hears once
 	for _, c := range p.Settings.Contacts {
 		if !isAddress(c) {
 			return Faultf(KindInvalid, "settings.contacts", "contact %q is not an e-mail address", c)
 		}
+		if !slices.ContainsFunc(contacts, func(o string) bool { return samePersonnel(o, c) }) {
+			contacts = append(contacts, c)
+		}
 	}
+	p.Settings.Contacts = contacts
 	if p.Settings.Profile == "auto" {
 		p.Settings.Profile = ""
 	}
