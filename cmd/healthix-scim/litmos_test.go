@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,13 +27,19 @@ type fakeLitmos struct {
 	base string
 }
 
-func startFakeLitmos(t *testing.T, hook string) *fakeLitmos {
+// buildFakeLitmos puts it into a folder.
+func buildFakeLitmos(t *testing.T, folder string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "healthix-litmos-fake")
+	path := filepath.Join(folder, "healthix-litmos-fake")
 	if out, err := exec.Command("go", "build", "-o", path, "../healthix-litmos-fake").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(path, "-addr", "127.0.0.1:0", "-key", trainingKey, "-hook", hook, "-per-minute", "100")
+	return path
+}
+
+func startFakeLitmos(t *testing.T, hook string) *fakeLitmos {
+	t.Helper()
+	cmd := exec.Command(buildFakeLitmos(t, t.TempDir()), "-addr", "127.0.0.1:0", "-key", trainingKey, "-hook", hook, "-per-minute", "100")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -239,4 +246,50 @@ func TestTrainingEndToEnd(t *testing.T) {
 			t.Errorf("invited were %v", invited)
 		}
 	})
+}
+
+// The trial of docs/litmos.md works when pasted, but for the builds (the programs
+// are there) and the ports (others may be in use).
+func TestTourOfLitmos(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/litmos.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for _, block := range tourBlock.FindAllStringSubmatch(string(text), -1) {
+		lines.WriteString(block[1])
+	}
+	const build = "go build -o healthix-scim ./cmd/healthix-scim\ngo build -o healthix-litmos-fake ./cmd/healthix-litmos-fake\n"
+	script, found := strings.CutPrefix(lines.String(), build)
+	if !found || strings.Count(script, "\n") < 30 {
+		t.Fatalf("the trial is not found:\n%s", &lines)
+	}
+	address, fake := freePort(t), freePort(t)
+	script = strings.NewReplacer("127.0.0.1:8080", address, "127.0.0.1:9090", fake, "./healthix-litmos-fake ", "./healthix-litmos-fake -addr "+fake+" ").Replace(script)
+	folder := t.TempDir()
+	buildFakeLitmos(t, folder)
+	if err := os.Symlink(binary(t), filepath.Join(folder, "healthix-scim")); err != nil {
+		t.Fatal(err)
+	}
+	const tidy = "trap 'kill %1 %2 2>/dev/null || true' EXIT\n" // a trial that fails leaves nothing running
+	cmd := exec.CommandContext(t.Context(), "bash", "-e", "-c", tidy+script)
+	cmd.Dir = folder
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "HEALTHIX_ADDR=" + address}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(folder, "serve.log"))
+		t.Fatalf("%v\n%s\n%s", err, out, log)
+	}
+	for _, step := range []string{
+		`modules\.break-the-glass: names no course`, `state +applied`, `"state":"enrolled".*"courses":\["C-POLICY","C-CLINICAL"\]`,
+		`"assigned":{"C-CLINICAL":false,"C-POLICY":false}`, `status +released`, `"source":"lms"`, `"active":false,"assigned":{"C-CLINICAL":true`,
+	} {
+		if !regexp.MustCompile(step).Match(out) {
+			t.Errorf("the trial does not show %s:\n%s", step, out)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
+		t.Errorf("the trial leaves %v, %v", left, err)
+	}
 }
