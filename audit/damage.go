@@ -19,6 +19,7 @@ const (
 	Foreign     DamageKind = "from another instance" // another log
 	NotPrefix   DamageKind = "not a continuation"    // an older checkpoint is of another past
 	Malformed   DamageKind = "malformed"             // not the format at all
+	Unproven    DamageKind = "not proven"            // evidence that was asked for is not there
 	Implausible DamageKind = "implausible"           // recorded so, but cannot be
 )
 
