@@ -2,6 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/healthix/healthix-scim/lifecycle"
@@ -153,6 +157,39 @@ func (s *server) changeParticipant(ctx context.Context, c *call, in participantC
 	})
 	s.settled.forget(c.id())
 	return s.wholeParticipant(ctx, c, p, err)
+}
+
+// merging is typed for a change of what is sent. RFC 7396 takes null for what is
+// to be as if it were never set; no name and no setting is, and a null that is
+// passed over would look as if it had done something.
+func merging[In, Out any](run func(context.Context, *call, In) (Out, error)) operation {
+	o := typed(run)
+	read := o.run
+	o.run = func(ctx context.Context, c *call, body []byte) (any, error) {
+		if at := nullIn(body, ""); at != "" {
+			return nil, lifecycle.Faultf(lifecycle.KindInvalid, at, "%s is null; leave it out to keep it as it is, or send the value that it is to have", at)
+		}
+		return read(ctx, c, body)
+	}
+	return o
+}
+
+// nullIn answers the path of a member that is null, "" when there is none.
+func nullIn(body []byte, at string) string {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil { // decode says what is wrong
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		path := strings.TrimPrefix(at+"."+name, ".")
+		if string(object[name]) == "null" {
+			return path
+		}
+		if deeper := nullIn(object[name], path); deeper != "" {
+			return deeper
+		}
+	}
+	return ""
 }
 
 // why is the body of deeds that ask for a reason.

@@ -36,7 +36,7 @@ func (s *server) table() []route {
 		{method: get, path: root + "/participants", summary: "List participants", scopes: readers, do: typed(s.listParticipants)},
 		{method: post, path: root + "/participants", summary: "Add a participant", scopes: operators, status: 201, do: typed(s.addParticipant)},
 		{method: get, path: root + "/participants/{id}", summary: "One participant", scopes: readers, do: typed(s.getParticipant)},
-		{method: patch, path: root + "/participants/{id}", summary: "Change name and settings", scopes: operators, do: typed(s.changeParticipant)},
+		{method: patch, path: root + "/participants/{id}", summary: "Change name and settings", scopes: operators, do: merging(s.changeParticipant)},
 		{method: post, path: root + "/participants/{id}/suspend", summary: "Close access for everybody there", scopes: operators, do: typed(s.suspendParticipant)},
 		{method: post, path: root + "/participants/{id}/resume", summary: "End a suspension", scopes: operators, do: typed(s.resumeParticipant)},
 		{method: post, path: root + "/participants/{id}/live", summary: "Go from observing to live", scopes: operators, do: typed(s.goLive)},
@@ -54,7 +54,7 @@ func (s *server) table() []route {
 		{method: del, path: root + "/clients/{id}", summary: "Revoke an OAuth client and the tokens it fetched", scopes: managers, do: typed(s.revokeClient)},
 
 		{method: get, path: root + "/users", summary: "List users", scopes: readers, staff: true,
-			query: []string{"participant", "q", "status", "role", "gate", "cursor", "limit"}, do: typed(s.listUsers)},
+			query: []string{"participant", "q", "status", "role", "gate", "sort", "cursor", "limit"}, do: typed(s.listUsers)},
 		{method: get, path: root + "/users/{id}", summary: "One user", scopes: readers, staff: true, do: typed(s.getUser)},
 		{method: get, path: root + "/users/{id}/timeline", summary: "What happened, in sentences", scopes: readers, staff: true, do: typed(s.getTimeline)},
 		{method: get, path: root + "/users/{id}/decision", summary: "The decision and how it came about", scopes: readers, staff: true, do: typed(s.getDecision)},

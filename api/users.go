@@ -130,6 +130,12 @@ func userFilter(c *call) (storage.Filter, error) {
 	if err := oneOf("gate", q.Get("gate"), gates); err != nil {
 		return nil, err
 	}
+	if err := oneOf("sort", q.Get("sort"), []string{"since"}); err != nil {
+		return nil, err
+	}
+	if q.Get("sort") != "" && q.Get("gate") == "" {
+		return nil, lifecycle.Faultf(lifecycle.KindInvalid, "gate", "gate is missing; name the gate since which people are to be sorted")
+	}
 	all := storage.And{}
 	if text := storage.FoldKey(q.Get("q")); text != "" {
 		either := storage.Or{storage.Cmp{Field: storage.FieldUserName, Op: storage.OpCo, Value: storage.UserNameKey(q.Get("q"))}}
@@ -163,16 +169,18 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[UserView]
 	if err != nil {
 		return empty, err
 	}
-	bound, err := json.Marshal([]string{"users", participant, c.query.Get("q"), c.query.Get("status"), c.query.Get("role"), c.query.Get("gate")})
+	bound, err := json.Marshal([]string{"users", participant, c.query.Get("q"), c.query.Get("status"), c.query.Get("role"), c.query.Get("gate"), c.query.Get("sort")})
 	if err != nil {
 		return empty, fmt.Errorf("bind cursor: %w", err)
 	}
-	begin, err := after[storage.Position](s, bound, c.query.Get("cursor"))
-	if err != nil {
+	now := s.Service.Now()
+	q := storage.Query{Participant: participant, Filter: filter, Limit: limit + 1, Total: true, Now: now}
+	if c.query.Get("sort") != "" {
+		return s.queue(ctx, c, policy.Gate(c.query.Get("gate")), q, bound)
+	}
+	if q.After, err = after[storage.Position](s, bound, c.query.Get("cursor")); err != nil {
 		return empty, err
 	}
-	now := s.Service.Now()
-	q := storage.Query{Participant: participant, Filter: filter, After: begin, Limit: limit + 1, Total: true, Now: now}
 	users, total, err := s.read.ListUsers(ctx, q)
 	if err != nil {
 		return empty, err
