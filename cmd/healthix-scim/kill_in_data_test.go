@@ -1,94 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"net"
-	netmail "net/mail"
-	"regexp"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/emersion/go-smtp"
 )
-
-// slowOffice is a mail server on loopback that, once told to, holds every
-// message whose sender waits for the answer to DATA, until that sender is gone.
-// Recipients called kept have it then all the same, the others do not.
-type slowOffice struct {
-	address string
-	gone    chan struct{} // closed: who waited was killed
-
-	mu       sync.Mutex
-	holds    bool
-	held     map[string]parcelText   // by recipient
-	received map[string][]parcelText // by recipient
-}
-
-type parcelText struct{ id, code string }
-
-type slowParcel struct {
-	office *slowOffice
-	to     string
-}
-
-func newSlowOffice(t *testing.T) *slowOffice {
-	t.Helper()
-	o := &slowOffice{gone: make(chan struct{}), held: map[string]parcelText{}, received: map[string][]parcelText{}}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &slowParcel{office: o}, nil }))
-	server.Domain = "localhost"
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.address = listener.Addr().String()
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
-	return o
-}
-
-func (*slowParcel) Reset()                                      {}
-func (*slowParcel) Logout() error                               { return nil }
-func (*slowParcel) Mail(string, *smtp.MailOptions) error        { return nil }
-func (p *slowParcel) Rcpt(to string, _ *smtp.RcptOptions) error { p.to = to; return nil }
-
-var activationCode = regexp.MustCompile(`code=([A-Za-z0-9_-]+)`)
-
-func (p *slowParcel) Data(r io.Reader) error {
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	m, err := netmail.ReadMessage(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	got := parcelText{id: m.Header.Get("Message-Id")}
-	// A long line of quoted-printable is broken by "=\r\n", and "=" is "=3D".
-	plain := strings.ReplaceAll(strings.ReplaceAll(string(text), "=\r\n", ""), "=3D", "=")
-	if code := activationCode.FindStringSubmatch(plain); code != nil {
-		got.code = code[1]
-	}
-	o := p.office
-	o.mu.Lock()
-	if o.holds {
-		o.held[p.to] = got
-		o.mu.Unlock()
-		<-o.gone
-		o.mu.Lock()
-		if !strings.HasPrefix(p.to, "kept") {
-			o.mu.Unlock()
-			return &smtp.SMTPError{Code: 451, Message: "nobody is there to hear this"}
-		}
-	}
-	defer o.mu.Unlock()
-	o.received[p.to] = append(o.received[p.to], got)
-	return nil
-}
 
 // The server is killed with kill -9 while it waits for the mail server's answer
 // to DATA. Whoever starts next sends the same message, by the same Message-ID and
@@ -96,7 +13,7 @@ func (p *slowParcel) Data(r io.Reader) error {
 // for a mail reader. What it tells of has happened once.
 func TestKillInData(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, s *site) {
-		office := newSlowOffice(t)
+		office := newPostOffice(t)
 		s.env = append(s.env, "HEALTHIX_MAIL_URL=smtp://"+office.address)
 		s.run("participant", "add", "mercy", "--name", "Mercy General")
 		provider := s.run("token", "issue", "--scope", "scim", "--participant", "mercy")
@@ -117,9 +34,7 @@ func TestKillInData(t *testing.T) {
 			return nil
 		}
 		eventually(t, 30*time.Second, func() error { return recorded(1) }) // the invitations
-		office.mu.Lock()
-		office.received, office.holds = map[string][]parcelText{}, true
-		office.mu.Unlock()
+		office.hold()
 		for _, id := range ids {
 			for _, module := range []string{"nys-policy", "clinical-access"} {
 				n.must(201, "POST", "/api/v1/users/"+id+"/evidence", operator, object{
@@ -136,10 +51,7 @@ func TestKillInData(t *testing.T) {
 			return nil
 		})
 		n.kill()
-		office.mu.Lock()
-		office.holds = false
-		office.mu.Unlock()
-		close(office.gone)
+		office.release()
 
 		n = s.start()
 		eventually(t, 90*time.Second, func() error { return recorded(2) }) // and the links
@@ -147,7 +59,7 @@ func TestKillInData(t *testing.T) {
 		defer office.mu.Unlock()
 		for name, copies := range map[string]int{"Kept": 2, "Lost": 1} {
 			got, first := office.received[addresses[name]], office.held[addresses[name]]
-			if len(got) != copies || first.id == "" || first.code == "" || slices.ContainsFunc(got, func(p parcelText) bool { return p != first }) {
+			if len(got) != copies || first.id == "" || first.code == "" || slices.ContainsFunc(got, func(p posted) bool { return p != first }) {
 				t.Errorf("%s: in DATA was %v, arrived %v; want %d times the same", name, first, got, copies)
 			}
 			if a := access(n.must(200, "GET", "/scim/v2/Users/"+ids[name], provider, nil)); a["accessStatus"] != "released" || a["role"] != "practitioner" {
