@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/storage"
 )
 
@@ -23,6 +25,10 @@ type Options struct {
 	Random    io.Reader
 	Clock     func() time.Time
 	Log       *slog.Logger
+
+	// LogKeys sign the checkpoints of the record: the first for good, the others,
+	// of before a change of keys, sign along. None: nothing is signed.
+	LogKeys []ed25519.PrivateKey
 
 	ClientTokenTTL time.Duration // how long a token lives that an OAuth client fetched, from 1m to 12h; 0: 1h
 
@@ -47,6 +53,9 @@ type Service struct {
 	reading   sync.Mutex // of documents into the two
 
 	clientTokenTTL time.Duration
+
+	logKeys []ed25519.PrivateKey
+	signers atomic.Pointer[[]*audit.Signer] // of logKeys
 
 	letters *templates
 
@@ -76,7 +85,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		letters: letters,
 		store:   o.Store, mailer: o.Mailer, codeKey: codeKey, portalURL: o.PortalURL,
-		random: o.Random, clock: o.Clock, log: o.Log, clientTokenTTL: ttl, lms: o.LMS,
+		random: o.Random, clock: o.Clock, log: o.Log, clientTokenTTL: ttl, lms: o.LMS, logKeys: o.LogKeys,
 	}
 	if s.random == nil {
 		s.random = rand.Reader

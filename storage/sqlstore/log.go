@@ -62,10 +62,11 @@ func (t *tx) LockLog(ctx context.Context) (storage.LogHead, bool, error) {
 	return head, err == nil, err
 }
 
-// CountUnplaced answers how many entries have no position yet.
+// CountUnplaced answers how many entries have no position yet; it stops counting
+// at 100,000.
 func (r reader) CountUnplaced(ctx context.Context) (int, error) {
 	var n int
-	if _, err := r.get(ctx, &n, "select count(*) from audit_pending"); err != nil {
+	if _, err := r.get(ctx, &n, "select count(*) from (select 1 from audit_pending limit 100000) p"); err != nil {
 		return 0, fmt.Errorf("count entries without a position: %w", err)
 	}
 	return n, nil
@@ -220,8 +221,8 @@ func (r reader) ListLog(ctx context.Context, q storage.LogQuery) ([]storage.LogR
 		order = "a.number"
 	}
 	var rows []struct {
-		entryRow
-		positionRow
+		Entry    entryRow    `gorm:"embedded"`
+		Standing positionRow `gorm:"embedded"`
 	}
 	if _, err := r.get(ctx, &rows, "select "+entryColumns+", "+positionColumns+" from audit_position a join audit_entry e on e.id = a.entry_id where "+
 		strings.Join(where, " and ")+" order by "+order+" limit "+strconv.Itoa(q.Limit), args...); err != nil {
@@ -229,7 +230,7 @@ func (r reader) ListLog(ctx context.Context, q storage.LogQuery) ([]storage.LogR
 	}
 	found := make([]storage.LogRow, len(rows))
 	for i, row := range rows {
-		found[i] = storage.LogRow{EntryRow: row.entry(), LogPosition: row.position()}
+		found[i] = storage.LogRow{EntryRow: row.Entry.entry(), LogPosition: row.Standing.position()}
 	}
 	return found, nil
 }
