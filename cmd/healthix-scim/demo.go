@@ -42,7 +42,7 @@ const (
 // newDemo makes the folder and points the settings into it. It takes nothing
 // that is somebody's own.
 func newDemo(p *program) (*demo, error) {
-	for _, name := range []string{"database-url", "database-url-file", "mail-url", "mail-url-file", "secret-key-file", "token-key-file", "portal-url", "litmos-url"} {
+	for _, name := range []string{"database-url", "database-url-file", "mail-url", "mail-url-file", "secret-key-file", "token-key-file", "log-key-file", "portal-url", "litmos-url"} {
 		if p.sources[name] != fromDefault {
 			return nil, usage(fmt.Errorf("--demo works in a temporary folder of its own; leave %s out", variable(name)))
 		}

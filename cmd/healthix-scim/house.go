@@ -88,6 +88,7 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	}
 	h.deeds, err = lifecycle.New(lifecycle.Options{
 		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log, LMS: training, Templates: p.templates(portal),
+		LogKeys: h.keys.log,
 	})
 	if err == nil {
 		err = h.deeds.EnsurePolicy(ctx)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +20,7 @@ import (
 const (
 	secretKeyName = "healthix-secret.key"
 	tokenKeyName  = "healthix-token.key"
+	logKeyName    = "healthix-log.key"
 )
 
 // minimalSecret is the least number of bytes that a root key has.
@@ -25,8 +28,9 @@ const minimalSecret = 32
 
 // keys are what the server signs and derives with.
 type keys struct {
-	secret []byte             // root of activation codes and cursors
-	token  ed25519.PrivateKey // signs tokens
+	secret []byte               // root of activation codes and cursors
+	token  ed25519.PrivateKey   // signs tokens
+	log    []ed25519.PrivateKey // sign checkpoints of the record: the first for good, the others along
 }
 
 // checkKeys refuses keys that cannot be read, before anything is opened or made.
@@ -65,7 +69,41 @@ func readKeys(s settings, create bool) (keys, error) {
 	if err != nil && !awaited(err, generate && !create) {
 		return k, fmt.Errorf("%s: %w", variable("token-key-file"), err)
 	}
+	if path, generate, err = keyPath("log-key-file", s.LogKeyFile, s.keyFolder(), logKeyName); err != nil {
+		return k, err
+	}
+	k.log, err = loadLogKeys(path, generate && create)
+	if err != nil && !awaited(err, generate && !create) {
+		return k, fmt.Errorf("%s: %w", variable("log-key-file"), err)
+	}
 	return k, nil
+}
+
+// loadLogKeys reads the keys of the log, one PEM block behind the other: the one
+// that signs, then those of before, for as long as auditors have only theirs.
+func loadLogKeys(path string, generate bool) ([]ed25519.PrivateKey, error) {
+	if generate {
+		if _, err := auth.LoadOrCreateKey(path); err != nil {
+			return nil, err
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load key: %w", err)
+	}
+	var keys []ed25519.PrivateKey
+	for rest := text; len(keys) == 0 || len(bytes.TrimSpace(rest)) > 0; {
+		one := rest
+		if block, after := pem.Decode(rest); block != nil {
+			one, rest = rest[:len(rest)-len(after)], after
+		}
+		key, err := auth.ParseKey(one) // says what is wrong with one that is none
+		if err != nil {
+			return nil, fmt.Errorf("load key %s: %w", path, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 // awaited says that a key is missing because it is to be generated later.

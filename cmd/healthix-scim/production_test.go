@@ -60,11 +60,13 @@ func TestTwoNodesWithKeysAndSMTP(t *testing.T) {
 	t.Cleanup(func() { relay.Close() })
 
 	s := newSite(t, "", "HEALTHIX_MAIL_URL=smtp://"+l.Addr().String(), "HEALTHIX_MAIL_FROM=no-reply@healthix.example",
-		"HEALTHIX_DATABASE_URL_FILE=url", "HEALTHIX_SECRET_KEY_FILE=secret.key", "HEALTHIX_TOKEN_KEY_FILE=token.key")
+		"HEALTHIX_DATABASE_URL_FILE=url", "HEALTHIX_SECRET_KEY_FILE=secret.key", "HEALTHIX_TOKEN_KEY_FILE=token.key", "HEALTHIX_LOG_KEY_FILE=log.key")
 	write(t, s, "url", pgtest.URL(t)+"\n")
 	secret, token := freshKeys(t)
 	write(t, s, "secret.key", secret)
 	write(t, s, "token.key", token)
+	_, logKey := freshKeys(t)
+	write(t, s, "log.key", logKey)
 
 	s.run("participant", "add", "mercy", "--name", "Mercy General")
 	provider := s.run("token", "issue", "--scope", "scim", "--participant", "mercy")
@@ -85,7 +87,7 @@ func TestTwoNodesWithKeysAndSMTP(t *testing.T) {
 	one.stop()
 	two.must(200, "PATCH", "/scim/v2/Users/"+id, provider, patchOp(object{"op": "replace", "path": "active", "value": false}))
 	two.stop()
-	if files, err := filepath.Glob(filepath.Join(s.folder, "*")); err != nil || len(files) != 3 {
+	if files, err := filepath.Glob(filepath.Join(s.folder, "*")); err != nil || len(files) != 4 {
 		t.Errorf("the nodes left files: %v %v", files, err)
 	}
 }

@@ -104,6 +104,9 @@ func (p *program) start(ctx context.Context) (*server, error) {
 	if s.house, err = p.openHouse(ctx, portal); err != nil {
 		return giveUp(err)
 	}
+	if err := s.house.deeds.EnsureLogKey(ctx); err != nil {
+		return giveUp(errors.Join(err, s.house.store.Close()))
+	}
 	handler, checker, err := s.assemble(ctx, api.Options{
 		BaseURL: s.base, Version: version(), TrustedProxies: proxies, RateLimit: rate,
 		PortalStandIn: standIn, Metrics: metrics, HideMetrics: p.settings.MetricsAddr != "", Log: p.log,
@@ -130,9 +133,6 @@ func (p *program) start(ctx context.Context) (*server, error) {
 
 // remarks tells what an operator should know of the settings.
 func (p *program) remarks(proxies []netip.Prefix) {
-	if p.settings.LogKeyFile != "" {
-		p.log.Warn("this version signs no checkpoints; the key is not read", "setting", variable("log-key-file"))
-	}
 	if open, err := offLoopback(p.settings.Addr); err == nil && open && p.settings.TLSCertFile == "" && len(proxies) == 0 {
 		p.log.Warn("tokens and personal data travel in the clear", "setting", variable("insecure"))
 	}
@@ -184,6 +184,7 @@ func (s *server) background(ctx context.Context, checker *auth.Checker, keep age
 	// A signal ends ctx; the work goes on until requests have drained.
 	ctx, s.ends = context.WithCancel(context.WithoutCancel(ctx))
 	s.run("jobs", func() error { return s.house.store.Work(ctx, s.do) })
+	s.run("log", func() error { return s.house.deeds.RunLog(ctx) })
 	s.run("gauges", func() error { s.gauge(ctx); return nil })
 	s.run("last uses", func() error { return checker.Run(ctx) })
 	s.run("request log", func() error { return s.requests.Run(ctx) })

@@ -29,7 +29,7 @@ type settings struct {
 	Migrate         bool     `name:"migrate" negatable:"" default:"true" help:"Bring the schema up to date at start."`
 	SecretKeyFile   string   `name:"secret-key-file" placeholder:"FILE" help:"Root of activation codes and cursors: the base64 of 32 random bytes or more. Default: generated beside the embedded database."`
 	TokenKeyFile    string   `name:"token-key-file" placeholder:"FILE" help:"Ed25519 key that signs tokens (PEM, PKCS#8). Default: generated beside the embedded database."`
-	LogKeyFile      string   `name:"log-key-file" placeholder:"FILE" help:"Ed25519 key for checkpoints of the record; this version signs none and does not read it."`
+	LogKeyFile      string   `name:"log-key-file" placeholder:"FILE" help:"Ed25519 key that signs checkpoints of the record (PEM, PKCS#8; keys of before may follow and sign along). Default: generated beside the embedded database."`
 	MailURL         string   `name:"mail-url" placeholder:"URL" secret:"url" default:"file://mail" help:"file://DIR, smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://."`
 	MailURLFile     string   `name:"mail-url-file" placeholder:"FILE" help:"File that holds the mail URL."`
 	MailFrom        string   `name:"mail-from" placeholder:"ADDRESS" default:"no-reply@localhost" help:"Sender of mails."`
