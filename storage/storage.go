@@ -95,6 +95,7 @@ var ErrGiveUp = errors.New("give up")
 // found unless said otherwise.
 type Reader interface {
 	recordReader
+	reviewReader
 
 	GetParticipant(ctx context.Context, id string) (Participant, error)
 	ListParticipants(ctx context.Context) ([]Participant, error)
@@ -235,6 +236,7 @@ type Reader interface {
 type Tx interface {
 	Reader
 	recordWriter
+	reviewWriter
 
 	// Now is the transaction's one clock reading, UTC, whole microseconds, taken
 	// when it is first asked for: lock first, then ask, and instants follow the

@@ -16,6 +16,7 @@ var personalRows = []string{
 	"update evidence set note = '', revoked_why = '' where user_id = ?",
 	"update approval set reason = '' where user_id = ?",
 	"update hold set reason = '' where user_id = ?",
+	"update review_item set comment = '' where user_id = ?",
 }
 
 // EraseUser empties what is personal of a user everywhere but in their row.

@@ -106,6 +106,8 @@ func takenBy(where string, err error) error {
 		return &storage.ConflictError{Attribute: "username"}
 	case "learner_lms_id", "learner.lms_id":
 		return &storage.ConflictError{Attribute: "lmsId"}
+	case "review_open", "review.participant":
+		return &storage.ConflictError{Attribute: "participant"}
 	case "policy_version_pkey", "policy_version.version":
 		return storage.ErrStale
 	default:

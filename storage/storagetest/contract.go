@@ -107,6 +107,10 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		"ChangesForgotten":    changesAreForgotten,
 		"Reminders":           remindersAreMarkedOnce,
 		"BookmarksMove":       bookmarksMoveOnce,
+		"Reviews":             reviewsAreKept,
+		"ReviewItems":         reviewItemsAreKept,
+		"ReviewsShared":       reviewsAreShared,
+		"ReviewUsersLocked":   reviewUsersAreLocked,
 		"ManyReadersAndDeeds": manyReadersAndDeeds,
 	} {
 		t.Run(name, func(t *testing.T) {
