@@ -63,28 +63,37 @@ func TestWalk(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		h := newHouse(t)
 		w := &walk{house: h, r: r}
-		r.Repeat(map[string]func(*rapid.T){
-			"create":      w.create,
-			"title":       func(r *rapid.T) { w.edit(r, set("title", orNil(rapid.SampledFrom(walkTitles).Draw(r, "title")))) },
-			"address":     w.address,
-			"mobile":      w.mobile,
-			"active":      func(r *rapid.T) { w.edit(r, set("active", rapid.Bool().Draw(r, "active"))) },
-			"delete":      w.remove,
-			"train":       w.trainOne,
-			"unlearn":     w.unlearn,
-			"approve":     w.approve,
-			"hold":        w.hold,
-			"lift":        w.lift,
-			"participant": w.openOrClose,
-			"time":        func(r *rapid.T) { h.clock.pass(time.Duration(rapid.IntRange(1, 200).Draw(r, "days")) * 24 * time.Hour) },
-			"sweep":       w.sweep,
-			"jobs":        func(*rapid.T) { h.work() },
-			"":            w.look,
-		})
+		actions := w.deeds()
+		actions["time"], actions[""] = w.time, w.look
+		actions["jobs"] = func(*rapid.T) { h.work() }
+		r.Repeat(actions)
 		h.work()
 		w.look(r)
 		w.record(r)
 	})
+}
+
+// deeds are what may be done to people, by the name that rapid prints.
+func (w *walk) deeds() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"create":      w.create,
+		"title":       func(r *rapid.T) { w.edit(r, set("title", orNil(rapid.SampledFrom(walkTitles).Draw(r, "title")))) },
+		"address":     w.address,
+		"mobile":      w.mobile,
+		"active":      func(r *rapid.T) { w.edit(r, set("active", rapid.Bool().Draw(r, "active"))) },
+		"delete":      w.remove,
+		"train":       w.trainOne,
+		"unlearn":     w.unlearn,
+		"approve":     w.approve,
+		"hold":        w.hold,
+		"lift":        w.lift,
+		"participant": w.openOrClose,
+		"sweep":       w.sweep,
+	}
+}
+
+func (w *walk) time(r *rapid.T) {
+	w.clock.pass(time.Duration(rapid.IntRange(1, 200).Draw(r, "days")) * 24 * time.Hour)
 }
 
 func orNil(s string) any {
@@ -96,9 +105,11 @@ func orNil(s string) any {
 
 type walk struct {
 	*house
-	r      *rapid.T
-	people []*walked
-	made   int
+	r       *rapid.T
+	people  []*walked
+	gone    []*walked // deleted
+	made    int
+	crashes bool // deeds may end without a word on whether they were done
 }
 
 func (w *walk) somebody(r *rapid.T) *walked {
@@ -119,16 +130,39 @@ func tolerate(r *rapid.T, err error) {
 	}
 }
 
+// fine takes no error but the ones that the rules ask for and, where the walk
+// crashes, that of a deed that nobody can say has been done.
+func (w *walk) fine(r *rapid.T, err error, expected ...lifecycle.Kind) {
+	if w.crashes {
+		expected = append(expected, lifecycle.KindUnavailable)
+	}
+	if err != nil && !slices.Contains(expected, lifecycle.AsFault(err).Kind) {
+		r.Fatalf("%v", err)
+	}
+}
+
+func (w *walk) tolerates(r *rapid.T, err error) {
+	w.fine(r, err, lifecycle.KindTaken, lifecycle.KindRefused, lifecycle.KindNotFound)
+}
+
 func (w *walk) create(r *rapid.T) {
 	if len(w.people) >= 5 {
 		r.Skip("enough")
 	}
 	w.made++
 	at := rapid.SampledFrom([]lifecycle.Actor{mercy, north}).Draw(r, "at")
-	u, err := w.CreateUser(w.ctx, at, person(fmt.Sprintf("p%d", w.made), rapid.SampledFrom(walkTitles).Draw(r, "title"),
+	name := fmt.Sprintf("p%d", w.made)
+	_, err := w.CreateUser(w.ctx, at, person(name, rapid.SampledFrom(walkTitles).Draw(r, "title"),
 		email(rapid.SampledFrom(walkAddresses[:4]).Draw(r, "address"))))
-	tolerate(r, err)
-	if err == nil {
+	w.tolerates(r, err)
+	u, found, lost := w.store.FindUserName(w.ctx, at.Participant, name)
+	if lost != nil {
+		r.Fatal(lost)
+	}
+	if err == nil && !found {
+		r.Fatalf("%s was created and is not there", name)
+	}
+	if found {
 		w.people = append(w.people, &walked{id: u.ID, participant: at.Participant})
 	}
 }
@@ -136,9 +170,9 @@ func (w *walk) create(r *rapid.T) {
 func (w *walk) edit(r *rapid.T, edits ...func(storage.Document)) {
 	p := w.somebody(r)
 	was := w.get(p.id)
-	now, err := w.tryChange(lifecycle.Actor{Kind: "provider", Participant: p.participant}, p.id, edits...)
-	tolerate(r, err)
-	if err == nil && !was.Active && now.Active {
+	_, err := w.tryChange(lifecycle.Actor{Kind: "provider", Participant: p.participant}, p.id, edits...)
+	w.tolerates(r, err)
+	if !was.Active && w.get(p.id).Active {
 		p.everReleased, p.before = false, nil
 	}
 }
@@ -162,11 +196,15 @@ func (w *walk) remove(r *rapid.T) {
 		r.Skip("kept")
 	}
 	p := w.somebody(r)
-	if err := w.DeleteUser(w.ctx, lifecycle.Actor{Kind: "provider", Participant: p.participant}, p.id, nil); err != nil {
-		r.Fatal(err)
+	done := w.DeleteUser(w.ctx, lifecycle.Actor{Kind: "provider", Participant: p.participant}, p.id, nil)
+	w.fine(r, done)
+	_, err := w.store.GetUser(w.ctx, "", p.id)
+	if done != nil && err == nil {
+		return // it was not done
 	}
 	w.people = slices.DeleteFunc(w.people, func(o *walked) bool { return o == p })
-	if _, err := w.store.GetUser(w.ctx, "", p.id); !errors.Is(err, storage.ErrNotFound) {
+	w.gone = append(w.gone, p)
+	if !errors.Is(err, storage.ErrNotFound) {
 		r.Fatalf("a deleted user is found: %v", err)
 	}
 }
@@ -176,7 +214,7 @@ func (w *walk) trainOne(r *rapid.T) {
 	_, err := w.RecordEvidence(w.ctx, dana, p.id, lifecycle.EvidenceSpec{
 		Module: rapid.SampledFrom(walkModules).Draw(r, "module"), CompletedAt: w.Now().Add(-time.Duration(rapid.IntRange(0, 360).Draw(r, "ago")) * 24 * time.Hour), Source: "webinar",
 	})
-	tolerate(r, err)
+	w.tolerates(r, err)
 }
 
 func (w *walk) unlearn(r *rapid.T) {
@@ -188,21 +226,18 @@ func (w *walk) unlearn(r *rapid.T) {
 	if len(evidence) == 0 {
 		r.Skip("nothing to revoke")
 	}
-	if err := w.RevokeEvidence(w.ctx, dana, p.id, rapid.SampledFrom(evidence).Draw(r, "evidence").ID, "wrong person"); err != nil {
-		r.Fatal(err)
-	}
+	w.fine(r, w.RevokeEvidence(w.ctx, dana, p.id, rapid.SampledFrom(evidence).Draw(r, "evidence").ID, "wrong person"))
 }
 
 func (w *walk) approve(r *rapid.T) {
 	p := w.somebody(r)
 	_, err := w.Approve(w.ctx, erin, p.id, rapid.IntRange(0, 3).Draw(r, "yes") > 0, "looked at", w.get(p.id).Version)
-	tolerate(r, err)
+	w.tolerates(r, err)
 }
 
 func (w *walk) hold(r *rapid.T) {
-	if _, err := w.Hold(w.ctx, dana, w.somebody(r).id, "why"); err != nil {
-		r.Fatal(err)
-	}
+	_, err := w.Hold(w.ctx, dana, w.somebody(r).id, "why")
+	w.fine(r, err)
 }
 
 func (w *walk) lift(r *rapid.T) {
@@ -212,9 +247,7 @@ func (w *walk) lift(r *rapid.T) {
 		r.Fatal(err)
 	}
 	for _, h := range holds {
-		if err := w.LiftHold(w.ctx, dana, p.id, h.ID); err != nil {
-			r.Fatal(err)
-		}
+		w.fine(r, w.LiftHold(w.ctx, dana, p.id, h.ID))
 	}
 }
 
@@ -226,15 +259,12 @@ func (w *walk) openOrClose(r *rapid.T) {
 	} else {
 		_, err = w.SuspendParticipant(w.ctx, dana, id, "why")
 	}
-	if err != nil {
-		r.Fatal(err)
-	}
+	w.fine(r, err)
 }
 
 func (w *walk) sweep(r *rapid.T) {
-	if _, err := w.Sweep(w.ctx); err != nil {
-		r.Fatal(err)
-	}
+	_, err := w.Sweep(w.ctx)
+	w.fine(r, err)
 }
 
 // look holds everybody against the rules.
