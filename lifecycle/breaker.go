@@ -269,7 +269,8 @@ func (s *Service) mailOfCase(ctx context.Context, job storage.Job) error {
 	if err != nil {
 		return fmt.Errorf("participant %s: %w", c.Participant, err)
 	}
-	if c.Closed != nil || i >= len(p.Settings.Contacts) {
+	// In mode observe nothing is sent (product rule 14), and nothing has ended.
+	if c.Closed != nil || i >= len(p.Settings.Contacts) || p.Mode == "observe" {
 		return s.withheldFromContact(ctx, job, p, public("case", c.ID))
 	}
 	return s.tellContact(ctx, job, p, i, caseLetter{Participant: p.Name, Case: c}, public("case", c.ID))

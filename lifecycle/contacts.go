@@ -32,7 +32,7 @@ func (s *Service) tellContact(ctx context.Context, job storage.Job, p storage.Pa
 // withheldFromContact records that a promised message was not sent, because
 // things moved.
 func (s *Service) withheldFromContact(ctx context.Context, job storage.Job, p storage.Participant, fields ...audit.Field) error {
-	return s.recordContact(ctx, job, p, "mail.withheld", "A promised message to a contact was not sent, because it no longer held: "+job.Kind+".", fields)
+	return s.recordContact(ctx, job, p, "mail.withheld", withheldSentence(job), fields)
 }
 
 func (s *Service) recordContact(ctx context.Context, job storage.Job, p storage.Participant, action, sentence string, fields []audit.Field) error {
