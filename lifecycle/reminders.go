@@ -109,17 +109,13 @@ func (s *Service) Remind(ctx context.Context) (int, error) {
 }
 
 func (s *Service) forgetReminders(ctx context.Context) error {
-	for {
-		n := 0
-		err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-			var err error
-			n, err = tx.DeleteReminders(ctx, tx.Now().Add(-day), walk)
+	return forget(func() (n int, err error) {
+		err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) (err error) {
+			n, err = tx.DeleteReminders(ctx, tx.Now().Add(-day), forgetPage)
 			return err
 		})
-		if err != nil || n < walk {
-			return err
-		}
-	}
+		return n, err
+	})
 }
 
 // refresher is what a reminder may say.

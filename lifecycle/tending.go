@@ -344,29 +344,23 @@ func (s *Service) stumble(ctx context.Context, l storage.Learner, failed error) 
 // freeInvitations lets invitations out that waited for an LMS which is there no
 // more.
 func (s *Service) freeInvitations(ctx context.Context) error {
-	for _, state := range []string{storage.LearnerWaiting, storage.LearnerEnrolled, storage.LearnerRefused} {
-		q := storage.LearnerQuery{State: state, Limit: walk}
-		for {
-			page, err := s.store.ListLearners(ctx, q)
-			if err != nil {
+	q := storage.LearnerQuery{Invited: true, Limit: walk}
+	for {
+		page, err := s.store.ListLearners(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, l := range page {
+			if err := s.step(ctx, &l, func(_ storage.Tx, l *storage.Learner, _ bool) *audit.Draft {
+				l.Invite = ""
+				return nil
+			}); err != nil {
 				return err
 			}
-			for _, l := range page {
-				if l.Invite == "" {
-					continue
-				}
-				if err := s.step(ctx, &l, func(_ storage.Tx, l *storage.Learner, _ bool) *audit.Draft {
-					l.Invite = ""
-					return nil
-				}); err != nil {
-					return err
-				}
-			}
-			if len(page) < walk {
-				break
-			}
-			q.After = page[len(page)-1].User
 		}
+		if len(page) < walk {
+			return nil
+		}
+		q.After = page[len(page)-1].User
 	}
-	return nil
 }

@@ -34,6 +34,7 @@ type Learner struct {
 type LearnerQuery struct {
 	Participant string // "" for all
 	State       string // "" for all
+	Invited     bool   // only those with an invitation that waits
 	After       string // user id
 	Limit       int
 }

@@ -87,22 +87,35 @@ func (r reader) FindLMSLearner(ctx context.Context, lmsID string) (storage.Learn
 
 // ListLearners answers a page by user id.
 func (r reader) ListLearners(ctx context.Context, q storage.LearnerQuery) ([]storage.Learner, error) {
+	tail, args := listLearners(q)
+	return r.learners(ctx, tail, args...)
+}
+
+func listLearners(q storage.LearnerQuery) (tail string, args []any) {
 	narrow, args := here(q.Participant, "participant")
 	if q.State != "" {
 		narrow, args = narrow+" and state = ?", append(args, q.State)
 	}
-	return r.learners(ctx, "where user_id > ?"+narrow+" order by user_id limit ?", append(append([]any{q.After}, args...), q.Limit)...)
+	if q.Invited {
+		narrow += " and invite <> ''"
+	}
+	return "where user_id > ?" + narrow + " order by user_id limit ?", append(append([]any{q.After}, args...), q.Limit)
 }
 
 // ListDueLearners answers those of whom the LMS is to be told by now.
 func (r reader) ListDueLearners(ctx context.Context, now time.Time, limit int) ([]storage.Learner, error) {
-	return r.learners(ctx, "where due is not null and due <= ? order by due, user_id limit ?", instant(now), limit)
+	return r.learners(ctx, dueLearners, instant(now), limit)
 }
 
 // ListAskedLearners answers those of whom it is to be asked by now.
 func (r reader) ListAskedLearners(ctx context.Context, now time.Time, limit int) ([]storage.Learner, error) {
-	return r.learners(ctx, "where asked is not null and asked <= ? order by asked, user_id limit ?", instant(now), limit)
+	return r.learners(ctx, askedLearners, instant(now), limit)
 }
+
+const (
+	dueLearners   = "where due is not null and due <= ? order by due, user_id limit ?"
+	askedLearners = "where asked is not null and asked <= ? order by asked, user_id limit ?"
+)
 
 // CountLearners counts by state.
 func (r reader) CountLearners(ctx context.Context) (map[string]int, error) {
@@ -171,10 +184,12 @@ func (t *tx) AnsweredLearner(ctx context.Context, user string, asked time.Time, 
 // TouchLearners lets at most limit learners be looked at again who were brought
 // in line with an older policy version, and answers how many.
 func (t *tx) TouchLearners(ctx context.Context, policy int64, at time.Time, limit int) (int, error) {
-	n, err := t.do(ctx, `update learner set due = ?, policy = ?, row_version = row_version + 1 where user_id in (
-	  select user_id from learner where policy < ? and state <> 'off' order by user_id limit ?)`, instant(at), policy, policy, limit)
+	n, err := t.do(ctx, "update learner set due = ?, policy = ?, row_version = row_version + 1 where user_id in ("+outdated+")", instant(at), policy, policy, limit)
 	return n, wrapped(err, "look at learners again")
 }
+
+// outdated takes them off an index in which those who were touched are behind.
+const outdated = "select user_id from learner where policy < ? and state <> 'off' order by policy, user_id limit ?"
 
 // RetryLearners does so for those who were refused, and answers how many.
 func (t *tx) RetryLearners(ctx context.Context, at time.Time) (int, error) {

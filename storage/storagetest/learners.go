@@ -62,7 +62,7 @@ func learnersAreKept(h *house) {
 	}
 	// "" is nobody's record.
 	h.putLearner(storage.Learner{User: "u2", Participant: "general", State: storage.LearnerWaiting, Due: minuteOf(4), Changed: minute(6), Row: 1})
-	h.putLearner(storage.Learner{User: "u3", Participant: "mercy", State: storage.LearnerWaiting, Due: minuteOf(4), Changed: minute(6), Row: 1})
+	h.putLearner(storage.Learner{User: "u3", Participant: "mercy", State: storage.LearnerWaiting, Invite: "u3/1", Due: minuteOf(4), Changed: minute(6), Row: 1})
 
 	l, found, err := h.FindLMSLearner(ctx, "L-1")
 	if err != nil || !found || l.User != "u1" {
@@ -84,6 +84,8 @@ func learnersAreKept(h *house) {
 		{storage.LearnerQuery{Limit: 1, After: "u1"}, "[u2]"},
 		{storage.LearnerQuery{Limit: 9, Participant: "mercy"}, "[u1 u3]"},
 		{storage.LearnerQuery{Limit: 9, State: storage.LearnerWaiting}, "[u2 u3]"},
+		{storage.LearnerQuery{Limit: 9, Invited: true}, "[u3]"},
+		{storage.LearnerQuery{Limit: 9, Invited: true, After: "u3"}, "[]"},
 		{storage.LearnerQuery{Limit: 9, State: storage.LearnerWaiting, Participant: "mercy", After: "u3"}, "[]"},
 	} {
 		if got := namesOf(h.ListLearners(ctx, list.q)); got != list.want {

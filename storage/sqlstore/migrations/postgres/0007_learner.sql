@@ -26,6 +26,8 @@ create index learner_due on learner (due, user_id) where due is not null;
 create index learner_asked on learner (asked, user_id) where asked is not null;
 create index learner_state on learner (state, user_id);
 create index learner_participant on learner (participant, user_id);
+create index learner_policy on learner (policy, user_id) where state <> 'off';
+create index learner_invite on learner (user_id) where invite <> '';
 
 -- How far a walk came that is taken up again.
 create table bookmark (
