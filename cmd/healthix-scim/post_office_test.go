@@ -16,7 +16,8 @@ import (
 
 // postOffice is a mail server on loopback with moods, by recipient: it puts off
 // or cuts the first try, or refuses every one. Once told to hold, it answers DATA
-// to nobody until release; kept has the message then, everybody else has not.
+// to nobody until release; kept has the message then, everybody else has not. To
+// stuck it does not even answer RCPT.
 type postOffice struct {
 	address string
 	gone    chan struct{} // closed by release
@@ -78,6 +79,18 @@ func (p *parcel) Rcpt(to string, _ *smtp.RcptOptions) error {
 		defer p.office.mu.Unlock()
 		p.office.tries[to] = append(p.office.tries[to], posted{})
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "<" + to + ">: no such mailbox"}
+	}
+	if strings.HasPrefix(to, "stuck") {
+		p.office.mu.Lock()
+		holds := p.office.holds
+		if holds {
+			p.office.held[to] = posted{}
+		}
+		p.office.mu.Unlock()
+		if holds {
+			<-p.office.gone
+			return &smtp.SMTPError{Code: 451, Message: "nobody is there to hear this"}
+		}
 	}
 	return nil
 }
