@@ -180,8 +180,8 @@ func TestExportFile(t *testing.T) {
 func TestReportsSayWhatIsProven(t *testing.T) {
 	b := hospital(t, 700)
 	for participant, says := range map[string][]string{
-		"":      {"the log's 705 entries", "700 personal values", "Byte for byte what was put in force: 1 policy document.", "same rules as were put in force: 1 policy document.", "Not proven", "keep checkpoints elsewhere", "after 2026-03-02T15:11:45"},
-		"mercy": {"complete up to 2026-03-02T15:11:44.000000Z, number 469", "every entry of participant mercy", "after 2026-03-02T15:11:44", "every policy of all participants"},
+		"":      {"the log's 705 entries", "700 personal values", "Byte for byte what was put in force: 1 policy document.", "same rules as were put in force: 1 policy document.", "Not proven", "keep checkpoints elsewhere", "after the checkpoint of 2026-03-02T15:11:45"},
+		"mercy": {"complete up to 2026-03-02T15:11:44.000000Z, number 469", "every entry of participant mercy", "after number 469 (2026-03-02T15:11:44", "every policy of all participants"},
 	} {
 		r, err := verify(b.export(t, participant), b.signer.Key())
 		if err != nil {

@@ -28,7 +28,7 @@ type Report struct {
 func (r Report) Proven() []string {
 	out := []string{fmt.Sprintf("The checkpoint of %s (%s, %s) is signed by a key that you named.", Stamp(r.CheckpointAt), r.Origin, entries(r.Size))}
 	if r.Participant == "" {
-		out = append(out, fmt.Sprintf("The file is complete up to %s, the instant of the checkpoint: it holds the log's %s in their order; nothing was changed, dropped or inserted.", Stamp(r.CheckpointAt), entries(r.Entries)))
+		out = append(out, fmt.Sprintf("The file is complete up to the checkpoint: it holds the log's %s in their order; nothing was changed, dropped or inserted.", entries(r.Entries)))
 	} else {
 		out = append(out, fmt.Sprintf("The file is complete up to %s, number %d: it holds every entry of participant %s from the first to that one, unchanged and in order.", Stamp(r.Last), r.Number, r.Participant))
 	}
@@ -53,11 +53,11 @@ func (r Report) NotProven() []string {
 	if len(r.Older) > 0 {
 		before = fmt.Sprintf("That whoever holds the database and the log key did not rewrite the log before the oldest checkpoint that you kept (%s) was signed.", Stamp(r.Older[0].At))
 	}
-	after := r.CheckpointAt
+	after := fmt.Sprintf("What came after the checkpoint of %s. A deed of the seconds before it may have come into the log after it.", Stamp(r.CheckpointAt))
 	if r.Participant != "" {
-		after = r.Last
+		after = fmt.Sprintf("What came after number %d (%s). A deed of the seconds before it may have a later number.", r.Number, Stamp(r.Last))
 	}
-	out := []string{before, fmt.Sprintf("What came after %s.", Stamp(after)), "That what was recorded is true: only that it is what was recorded."}
+	out := []string{before, after, "That what was recorded is true: only that it is what was recorded."}
 	if r.Participant != "" {
 		out = append(out, "That the file has every policy of all participants: only the participant's own entries are numbered in it.")
 	}

@@ -41,7 +41,7 @@ func Verify(r io.Reader, keys []string, opts VerifyOptions) (Report, error) {
 		}
 		kind := kindOf(line)
 		if v.promised != nil && kind != "policy" {
-			return Report{}, v.damage(Dropped, "the policy document that the entry before put in force is missing")
+			return Report{}, v.at(v.position, Dropped, "the policy document that the entry before put in force is missing")
 		}
 		switch kind {
 		case "tile":
@@ -341,6 +341,8 @@ func (v *verifier) placeWhole(l *entryLine) error {
 			return v.at(next, Changed, "the line says position %d, in the log it is position %d", l.Position, next)
 		case l.Position == next, l.Position > next && ahead < uint64(len(v.tile)) && hash != v.tile[ahead]:
 			return v.at(l.Position, Changed, "the entry is not the one that the log holds at this position")
+		case l.Position >= v.signed.Size:
+			return v.at(l.Position, Inserted, "the checkpoint covers %d entries; the log continues with position %d", v.signed.Size, next)
 		case l.Position < next:
 			return v.at(l.Position, Inserted, "an entry of this position stood before; the log continues with position %d", next)
 		}

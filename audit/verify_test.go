@@ -141,6 +141,22 @@ func TestAWholeTileIsMissing(t *testing.T) {
 	if d.Kind != audit.Dropped || *d.Position != 300 {
 		t.Error(d)
 	}
+	tile, _, _ := strings.Cut(file[strings.Index(file, `{"kind":"tile"`):], "\n")
+	at := strings.Index(file, `{"kind":"entry","position":300,`)
+	d = mustFind(t, "tile again", file[:at]+tile+"\n"+file[at:], b.signer.Key())
+	if d.Kind != audit.Inserted || d.Line != 1+strings.Count(file[:at], "\n") {
+		t.Error(d)
+	}
+	// Entries that nobody recorded, in place of one and far from any.
+	for _, position := range []string{"299", "300", "301", "550", "9000"} {
+		at := strings.Index(file, `{"kind":"entry","position":300,`)
+		line, _, _ := strings.Cut(file[at:], "\n")
+		line = strings.Replace(strings.Replace(line, "300,", position+",", 1), "RN", "MD", 1)
+		d = mustFind(t, "forged as "+position, file[:at]+line+"\n"+file[at:], b.signer.Key())
+		if d.Line != 1+strings.Count(file[:at], "\n") {
+			t.Error(position, d)
+		}
+	}
 	d = mustFind(t, "end", cut(`{"kind":"entry","position":600,`, `{"kind":"end"`), b.signer.Key())
 	if d.Kind != audit.Dropped || *d.Position != 600 {
 		t.Error(d)
@@ -327,9 +343,31 @@ func TestALogThatIsWrongItself(t *testing.T) {
 		b := newBook(t, origin, 1)
 		b.record(t, "mercy", audit.Exported)
 		c.wrong(b)
-		if d := mustFind(t, name, b.export(t, ""), b.signer.Key()); d.Kind != c.kind || d.Line != 4 || *d.Position != 1 {
+		d := mustFind(t, name, b.export(t, ""), b.signer.Key())
+		if d.Kind != c.kind || d.Line != 4 || *d.Position != 1 || name == "deep" && !strings.Contains(d.Detail, "nested") {
 			t.Errorf("%s: %v", name, d)
 		}
+	}
+}
+
+// TestWhatMayStandAmongAParticipantsEntries: policies of all, once and in their
+// place; nothing else of others.
+func TestWhatMayStandAmongAParticipantsEntries(t *testing.T) {
+	b := hospital(t, 5)
+	key := b.signer.Key()
+	lines := strings.SplitAfter(b.export(t, "mercy"), "\n")
+	again := slices.Insert(slices.Clone(lines), 3, lines[1], lines[2]) // the policy of all a second time
+	again[len(again)-2] = `{"kind":"end","entries":7,"policies":3}` + "\n"
+	if d := mustFind(t, "twice", strings.Join(again, ""), key); d.Kind != audit.Inserted || d.Line != 4 || *d.Position != 0 {
+		t.Error(d)
+	}
+	later := slices.Insert(slices.Delete(slices.Clone(lines), 1, 3), 2, lines[1], lines[2])
+	if d := mustFind(t, "later", strings.Join(later, ""), key); d.Kind != audit.Swapped || d.Line != 3 {
+		t.Error(d)
+	}
+	b.policies[1] = audit.PolicyDocument{} // takes along an entry of no participant that is no policy
+	if d := mustFind(t, "no policy", b.export(t, "mercy"), key); d.Kind != audit.Inserted || *d.Position != 1 {
+		t.Error(d)
 	}
 }
 
