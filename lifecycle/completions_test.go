@@ -256,3 +256,29 @@ func TestRefusedAndTrainedElsewhere(t *testing.T) {
 		s.mails("ana", "credentials")
 	})
 }
+
+// A course that is complete in the LMS counts for a module that names it since
+// then: nobody can take it again.
+func TestCourseThatAnotherModuleNames(t *testing.T) {
+	atSchool(t, func(s *school) {
+		s.fake.Set(litmosfake.Knobs{HookLose: true})
+		u, id := s.enrolled("ana", "Registered Nurse")
+		s.complete(id, time.Time{}, "C-1")
+		s.pollNow()
+		s.tell()
+		s.applied(s.planOf(courses(s.t,
+			"hosted-registration: Registration and consent entry", "hosted-registration: {name: Registration, litmos: C-1}",
+			"clinical.full, clinical.sensitive], modules: [nys-policy, clinical-access]}", "clinical.full, clinical.sensitive], modules: [nys-policy, hosted-registration, clinical-access]}",
+		)).ID)
+		s.fake.Calls()
+		s.tell()
+		s.evidence(u.ID, "hosted-registration", "nys-policy")
+		s.assigned(id, "map[C-1:true C-2:false]")
+		if calls := fmt.Sprint(s.fake.Calls()); calls != "[GET /achievements]" {
+			s.t.Errorf("that took %s", calls)
+		}
+		s.complete(id, time.Time{}, "C-2")
+		s.pollNow()
+		s.wants(u.ID, policy.StatusReleased, "practitioner")
+	})
+}

@@ -19,6 +19,7 @@ type lesson struct {
 	courses []string
 	resets  map[string]time.Time // by course: the completion that no longer is to count there
 	due     bool                 // somebody who is not enrolled is to be
+	ask     bool                 // what is missing may be complete there, under another module's name
 	version int64                // of the policy that asks for it
 }
 
@@ -39,8 +40,13 @@ func (s *Service) lessonFor(ctx context.Context, l storage.Learner, u storage.Us
 	}
 	for _, course := range given.courses {
 		done, ends := lastTaken(evidence, modulesOf(in, course))
-		// What was completed since this was asked for is not undone.
-		if l.Resets[course].Before(done) && !ends.After(s.Now().Add(renewEarly*day)) {
+		switch {
+		case !l.Resets[course].Before(done): // not complete there
+		case ends.After(s.Now().Add(renewEarly * day)):
+			// It is not undone: it was completed since this was asked for, or a
+			// module names the course that did not then.
+			given.ask = true
+		default:
 			given.resets[course] = done
 		}
 	}
@@ -128,7 +134,7 @@ func (s *Service) tend(ctx context.Context, l storage.Learner) error {
 		return err
 	}
 	if l.LMSID == "" && (!given.due || len(given.courses) == 0) {
-		return s.tended(ctx, l, given.version)
+		return s.tended(ctx, l, given)
 	}
 	if l.State != storage.LearnerEnrolled {
 		id, err := s.lms.Enrol(ctx, Trainee{User: u.ID, GivenName: u.GivenName, FamilyName: familyName(u), Email: u.Email})
@@ -168,7 +174,7 @@ func (s *Service) tend(ctx context.Context, l storage.Learner) error {
 			return err
 		}
 	}
-	return s.tended(ctx, l, given.version)
+	return s.tended(ctx, l, given)
 }
 
 // familyName is a text that an LMS can have for one; it will not take none.
@@ -249,10 +255,14 @@ func (s *Service) enrolled(ctx context.Context, l *storage.Learner, id string) e
 
 // tended keeps that nothing is left to tell, and lets the invitation out that
 // waited for it: whether that still holds is looked at when it is sent.
-func (s *Service) tended(ctx context.Context, l storage.Learner, version int64) error {
+func (s *Service) tended(ctx context.Context, l storage.Learner, given lesson) error {
 	refreshed := l.Refresh
-	return s.step(ctx, &l, func(_ storage.Tx, l *storage.Learner, same bool) *audit.Draft {
-		l.Policy, l.Why, l.Tries = version, "", 0
+	return s.step(ctx, &l, func(tx storage.Tx, l *storage.Learner, same bool) *audit.Draft {
+		l.Policy, l.Why, l.Tries = given.version, "", 0
+		if given.ask {
+			now := tx.Now()
+			l.Asked = &now
+		}
 		l.Refresh = without(l.Refresh, refreshed)
 		if l.State == storage.LearnerRefused { // and nothing is due any more
 			l.State = storage.LearnerWaiting
