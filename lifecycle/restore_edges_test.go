@@ -213,3 +213,64 @@ func TestBreakerCountsUserManagers(t *testing.T) {
 	h.tripped(5, 9, small)
 	h.listed(h.restore(false), nil)
 }
+
+// Who comes back is decided by the policy in force, carried out or not: nobody
+// has again what a newer version took.
+func TestRestoreUnderANewerPolicy(t *testing.T) {
+	for name, carried := range map[string]bool{"carried out": true, "just in force": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			s := h.staff("ana", "ben", "cleo", "dan", "eve", "finn")
+			h.leave(s["ana"].ID, s["ben"].ID)
+			h.remove(s["cleo"].ID)
+			h.change(mercy, s["dan"].ID, set("title", nil))
+			h.change(mercy, s["eve"].ID, set("title", "Chief Vibes Officer"))
+			h.tripped(5, 6, small)
+			p, _ := h.planned(lifecycle.PlanSpec{Document: nursesAsStaff(t)})
+			if _, err := h.ConfirmPlan(h.ctx, erin, p.ID); err != nil {
+				t.Fatal(err)
+			}
+			if carried {
+				h.applied(p.ID)
+			} else {
+				h.inForce(p.ID)
+			}
+			h.listed(h.restore(false), nil)
+			for _, name := range []string{"ana", "ben", "cleo", "dan", "eve"} {
+				u := h.wants(s[name].ID, "released", "clinical-staff")
+				if d := u.Access(h.Now()); slices.Contains(d.Permissions, "clinical.sensitive") || d.PolicyVersion != 2 {
+					t.Errorf("%s has %v under version %d", name, d.Permissions, d.PolicyVersion)
+				}
+			}
+		})
+	}
+}
+
+// Somebody who left, was taken in anew by POST and left again is counted once,
+// and comes back as they were before they left the second time.
+func TestRestoreAfterARehire(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, h *house) {
+		s := h.staff("ana", "ben", "cleo", "dan", "eve", "finn", "gus", "hal", "ida")
+		h.leave(s["ana"].ID)
+		if back := h.create(mercy, person("ana", "Pharmacist")); back.ID != s["ana"].ID {
+			t.Fatalf("ana came back as %s", back.ID)
+		}
+		now := h.wants(s["ana"].ID, "released", "practitioner")
+		h.leave(s["ana"].ID, s["ben"].ID, s["cleo"].ID, s["dan"].ID)
+		h.untripped("at 4 of 9")
+		h.leave(s["eve"].ID)
+		c := h.tripped(5, 9, small)
+		// And once more while the case is open.
+		h.create(mercy, person("ana", "Registered Nurse", set("displayName", "Third")))
+		h.leave(s["ana"].ID)
+		if n := h.tally(c); n.Staged != 5 {
+			t.Errorf("staged are %+v", n)
+		}
+		h.listed(h.restore(false), nil)
+		u := h.wants(s["ana"].ID, "released", "practitioner")
+		if u.DisplayName != "Third" || u.Title != "Registered Nurse" || u.HealthixUsername != now.HealthixUsername {
+			t.Errorf("ana came back as %q, %q, %s", u.DisplayName, u.Title, u.HealthixUsername)
+		}
+		h.recorded(u.ID, "user.restored", 1)
+	})
+}
