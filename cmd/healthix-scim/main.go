@@ -29,6 +29,7 @@ type commands struct {
 	Token       tokenCommands       `cmd:"" help:"Tokens for identity providers, staff and the portal."`
 	Policy      policyCommands      `cmd:"" help:"Titles, roles and gates."`
 	User        userCommands        `cmd:"" help:"People and their access."`
+	Audit       auditCommands       `cmd:"" help:"The record, and the proof that nobody edited it."`
 	Jobs        jobsCommands        `cmd:"" help:"Work that deeds promised."`
 	Healthcheck healthcheckCommand  `cmd:"" help:"Ask the server at the configured address whether it is ready."`
 	Version     versionCommand      `cmd:"" help:"Print the version."`

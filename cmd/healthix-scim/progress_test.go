@@ -25,7 +25,7 @@ func TestBar(t *testing.T) {
 		{1234, 1234, "planning [##############################] 100 %  1,234 of 1,234 people"},
 		{12, 10, "planning [##############################] 100 %  12 of 10 people"},
 	} {
-		if got := barText("planning", tc.done, tc.total); got != tc.want {
+		if got := barText("planning", tc.done, tc.total, "people"); got != tc.want {
 			t.Errorf("%d of %d: %q, want %q", tc.done, tc.total, got, tc.want)
 		}
 	}
