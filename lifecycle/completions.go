@@ -97,8 +97,10 @@ func (s *Service) PollLMS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !found {
-		since = s.Now().Add(-firstLook)
+	// A walk never ends later than that; what a clock kept that was wrong would
+	// hide what is completed until then.
+	if first := s.Now().Add(-firstLook); !found || since.After(first) {
+		since = first
 	}
 	next, err := s.lms.Completions(ctx, since, func(c Completion) error {
 		again, err := s.takeIn(ctx, c)

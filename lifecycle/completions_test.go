@@ -282,3 +282,28 @@ func TestCourseThatAnotherModuleNames(t *testing.T) {
 		s.wants(u.ID, policy.StatusReleased, "practitioner")
 	})
 }
+
+// A server that once lived in next year does not keep the others from what is
+// completed and from reminding until then.
+func TestWalksAfterAClockThatWasAhead(t *testing.T) {
+	atSchool(t, func(s *school) {
+		s.fake.Set(litmosfake.Knobs{HookLose: true})
+		u, id := s.enrolled("ana", "Registered Nurse")
+		s.clock.pass(366 * day)
+		s.pollNow()
+		s.sweep()
+		s.clock.pass(-366 * day)
+		s.complete(id, time.Time{}, "C-1", "C-2")
+		for range 2 {
+			s.clock.pass(time.Minute)
+			s.pollNow()
+		}
+		s.wants(u.ID, policy.StatusReleased, "practitioner")
+		s.until(u, 29*day)
+		s.sweep()
+		s.tell()
+		if n := s.reminded(u); n != 1 {
+			s.t.Errorf("reminded %d times", n)
+		}
+	})
+}

@@ -342,7 +342,8 @@ type Tx interface {
 	RetryLearners(ctx context.Context, at time.Time) (int, error)
 	PutBookmark(ctx context.Context, name string, at time.Time) error
 	// MoveBookmark moves a bookmark on; false when somebody else came as far
-	// before, so that of several who try one goes on.
+	// before, so that of several who try one goes on. One that is over a week
+	// beyond was left by a clock that was wrong, and is moved back.
 	MoveBookmark(ctx context.Context, name string, at time.Time) (moved bool, err error)
 	// MarkReminded keeps that a reminder is promised. due is false when that one,
 	// or one nearer to the same end, was before.

@@ -24,7 +24,7 @@ func (r reader) ListUnreminded(ctx context.Context, q storage.ReminderQuery) ([]
 	}
 	found, err := r.users(ctx, `where u.deleted is null and u.active and u.training_expires is not null
 	  and u.training_expires > ? and u.training_expires <= ? and (u.training_expires, u.id) > (?, ?)
-	  and p.status = 'active' and p.mode = 'live'
+	  and p.status = 'active' and p.mode = 'live' and p.recovering is null
 	  and not exists (select 1 from reminder m where m.user_id = u.id and m.expires = u.training_expires and m.days <= `+due+` end)
 	  order by u.training_expires, u.id limit ?`, append(args, q.Limit)...)
 	return found, wrapped(err, "users whose training ends soon")
@@ -46,9 +46,13 @@ func (t *tx) DeleteReminders(ctx context.Context, before time.Time, limit int) (
 	return n, wrapped(err, "forget reminders")
 }
 
+// wrongClock is how far beyond a bookmark is not believed: weeks are counted by
+// bookmarks, too, on servers whose clocks may differ by a day.
+const wrongClock = 8 * 24 * time.Hour
+
 // MoveBookmark moves a bookmark on; false when it is there or beyond already.
 func (t *tx) MoveBookmark(ctx context.Context, name string, at time.Time) (bool, error) {
 	n, err := t.do(ctx, `insert into bookmark (name, at) values (?, ?)
-	  on conflict (name) do update set at = excluded.at where bookmark.at < excluded.at`, name, instant(at))
+	  on conflict (name) do update set at = excluded.at where bookmark.at < excluded.at or bookmark.at > ?`, name, instant(at), instant(at.Add(wrongClock)))
 	return n == 1, wrapped(err, "move bookmark %s", name)
 }
