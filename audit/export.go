@@ -136,23 +136,24 @@ func (x *Export) Entry(ctx context.Context, e ExportEntry) error {
 	return nil
 }
 
-// placed finds the fields that personal values belong to.
+// placed finds the fields that personal values belong to. A value that belongs
+// to none is written as if it were the next of its name, for Verify to see.
 func placed(personal []Personal, entry []byte) ([]personalLine, error) {
 	var c canonical
 	if err := json.Unmarshal(entry, &c); err != nil {
 		return nil, fmt.Errorf("read entry: %w", err)
 	}
 	var out []personalLine
-	field := 0
+	next := 0
 	for _, p := range personal {
-		at := field
-		for at < len(c.Fields) && (c.Fields[at].Digest == "" || c.Fields[at].Name != p.Name) {
-			at++
+		at, digest := len(c.Fields), p.Digest().String()
+		for i := len(c.Fields) - 1; i >= next; i-- {
+			if c.Fields[i].Name == p.Name && c.Fields[i].Digest != "" && (at == len(c.Fields) || c.Fields[at].Digest != digest || c.Fields[i].Digest == digest) {
+				at = i
+			}
 		}
 		out = append(out, personalLine{Field: at, Name: p.Name, Salt: p.Salt, Value: p.Value})
-		if at < len(c.Fields) {
-			field = at + 1
-		}
+		next = min(at+1, len(c.Fields))
 	}
 	return out, nil
 }

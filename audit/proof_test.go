@@ -170,6 +170,11 @@ func TestAWalkFetchesEveryTileOnce(t *testing.T) {
 	if k.asked > 259+2+1 {
 		t.Errorf("%d fetches", k.asked)
 	}
+	// Sixteen are held, not all: the second tile has made room.
+	k.asked = 0
+	if _, err := audit.InclusionProof(t.Context(), source, 300, size); err != nil || k.asked == 0 {
+		t.Errorf("%d fetches, %v", k.asked, err)
+	}
 	got, err := source.Hashes(t.Context(), 0, 300, 256)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func TestAWholeTileIsMissing(t *testing.T) {
 	if d.Kind != audit.Dropped || *d.Position != 300 {
 		t.Error(d)
 	}
-	tile, _, _ := strings.Cut(file[strings.Index(file, `{"kind":"tile"`):], "\n")
+	tile := strings.Split(file, "\n")[1]
 	at := strings.Index(file, `{"kind":"entry","position":300,`)
 	d = mustFind(t, "tile again", file[:at]+tile+"\n"+file[at:], b.signer.Key())
 	if d.Kind != audit.Inserted || d.Line != 1+strings.Count(file[:at], "\n") {
@@ -383,7 +384,7 @@ func TestPersonalValuesOfOthers(t *testing.T) {
 		change func(p []audit.Personal) []audit.Personal
 		kind   audit.DamageKind
 	}{
-		"swapped": {func(p []audit.Personal) []audit.Personal { return []audit.Personal{p[1], p[0]} }, audit.Changed},
+		"swapped": {func(p []audit.Personal) []audit.Personal { return []audit.Personal{p[1], p[0]} }, audit.Inserted},
 		"twice":   {func(p []audit.Personal) []audit.Personal { return []audit.Personal{p[0], p[1], p[1]} }, audit.Inserted},
 		"of no field": {func(p []audit.Personal) []audit.Personal {
 			return append(p, audit.Personal{Name: "title", Value: "RN"})
@@ -397,7 +398,13 @@ func TestPersonalValuesOfOthers(t *testing.T) {
 			t.Errorf("%s: %v", name, d)
 		}
 	}
-	b := build(func([]audit.Personal) []audit.Personal { return nil })
+	b := build(func(p []audit.Personal) []audit.Personal { return p[1:] })
+	file := b.export(t, "")
+	value := regexp.MustCompile(`\{"field":2[^}]*}`).FindString(file)
+	if d := mustFind(t, "a value twice", strings.Replace(file, value, value+","+value, 1), b.signer.Key()); d.Kind != audit.Inserted || d.Line != 3 {
+		t.Error(d)
+	}
+	b = build(func([]audit.Personal) []audit.Personal { return nil })
 	if r, err := verify(b.export(t, ""), b.signer.Key()); err != nil || r.Personal != 0 || r.Withheld != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
