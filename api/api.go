@@ -68,13 +68,14 @@ type Deeds interface {
 	EnrolAnew(ctx context.Context, by lifecycle.Actor, user string) error
 	RetryLearners(ctx context.Context, by lifecycle.Actor) (int, error)
 
-	ReadLog(ctx context.Context, by lifecycle.Actor, route, filterDigest string, rows int) error
+	RetryJob(ctx context.Context, by lifecycle.Actor, id int64) error
+	ReadLog(ctx context.Context, by lifecycle.Actor, r lifecycle.Reading) error
+	Settle(ctx context.Context, at time.Time) error
 }
 
 // Store is what the front door asks of the store beside its Reader.
 type Store interface {
 	Ready(ctx context.Context) error
-	RetryJob(ctx context.Context, id int64) error
 }
 
 // Options is what the front door is made of. Service, Store, Checker, Signer,
@@ -114,6 +115,7 @@ type server struct {
 	read     storage.Reader
 	settled  *settled
 	seal     cipher.AEAD
+	digests  []byte   // key of the digests of what staff asked for
 	clients  *limiter // per participant, on /scim/v2; per OAuth client, on /oauth/token
 	visitors *limiter // per address: redeeming, fetching tokens, and SCIM discovery without a token
 	bulks    *lanes
@@ -144,7 +146,7 @@ func New(o Options) http.Handler {
 	}
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
 	s := &server{
-		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key),
+		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key), digests: digestKey(o.Key),
 		bulks: newLanes(1, bulkQueued), lists: newLanes(listsAtOnce, listsQueued),
 		polls: newLanes(changesWaiters, 0), watch: newWatch(o.Service.Reader().LastAccessChange),
 		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),

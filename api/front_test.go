@@ -160,7 +160,11 @@ func TestProblems(t *testing.T) {
 		"not an id":          {"GET", "/users/%00%ff", operator, "", 404, "not-found", "", ""},
 		"wrong verb":         {"PATCH", "/users", operator, "{}", 405, "method-not-allowed", "", "Allow"},
 		"later work":         {"POST", "/imports", operator, "{}", 404, "not-found", "", "nothing at this path"},
-		"as of":              {"GET", "/users?asOf=2026-01-01T00:00:00Z", operator, "", 400, "invalid", "asOf", "not available yet"},
+		"as of without zone": {"GET", "/users?asOf=2026-01-01T00:00:00", operator, "", 400, "invalid", "asOf", "with its zone"},
+		"as of tomorrow":     {"GET", "/users?asOf=2999-01-01T00:00:00Z", operator, "", 400, "invalid", "asOf", "lies in the future"},
+		"as of nothing":      {"GET", "/users?asOf=", operator, "", 400, "invalid", "asOf", "leave it out"},
+		"as of, sorted":      {"GET", "/users?asOf=2026-01-01T00:00:00Z&gate=hold&sort=since", operator, "", 400, "invalid", "sort", "by id"},
+		"as of nowhere":      {"GET", "/participants?asOf=2026-01-01T00:00:00Z", operator, "", 400, "invalid", "asOf", "unknown query parameter"},
 		"unknown parameter":  {"GET", "/users?Status=released", operator, "", 400, "invalid", "Status", "expected only participant, q, status"},
 		"given twice":        {"GET", "/users?q=a&q=b", operator, "", 400, "invalid", "q", "2 times"},
 		"unknown status":     {"GET", "/users?status=open", operator, "", 400, "invalid", "status", "pending, released"},
@@ -228,7 +232,7 @@ type broken struct {
 	err error
 }
 
-func (b broken) ReadLog(context.Context, lifecycle.Actor, string, string, int) error { return b.err }
+func (b broken) ReadLog(context.Context, lifecycle.Actor, lifecycle.Reading) error { return b.err }
 func (b broken) ResendActivation(context.Context, lifecycle.Actor, string, string) error {
 	return b.err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
 )
 
 // Kinds of fault that only the front door meets.
@@ -19,6 +20,7 @@ const (
 	kindMedia           lifecycle.Kind = "unsupported media type"
 	kindTooMany         lifecycle.Kind = "too many requests"
 	kindGone            lifecycle.Kind = "gone"
+	kindUnsettled       lifecycle.Kind = "unsettled"
 )
 
 // problemKind is how a kind of fault looks from outside.
@@ -39,6 +41,7 @@ var problems = map[lifecycle.Kind]problemKind{
 	lifecycle.KindTaken:       {http.StatusConflict, "taken", "A unique value is in use"},
 	lifecycle.KindStale:       {http.StatusPreconditionFailed, "stale", "It was changed meanwhile"},
 	kindGone:                  {http.StatusGone, "gone", "It is not known any more"},
+	kindUnsettled:             {http.StatusConflict, "unsettled", "This instant is not settled yet"},
 	kindTooLarge:              {http.StatusRequestEntityTooLarge, "too-large", "The request is too large"},
 	kindMedia:                 {http.StatusUnsupportedMediaType, "unsupported-media-type", "The body's media type is not read here"},
 	lifecycle.KindRefused:     {http.StatusUnprocessableEntity, "refused", "Refused by a rule"},
@@ -76,6 +79,9 @@ func asFault(err error) *lifecycle.Fault {
 		}
 		return &lifecycle.Fault{Kind: kind, Message: grant.Reason, Err: err}
 	}
+	if errors.Is(err, storage.ErrUnsettled) {
+		return &lifecycle.Fault{Kind: kindUnsettled, Attribute: "asOf", Message: "a change is under way that may still be recorded at or before this instant; ask again in a moment, or for an earlier instant", Err: err}
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the request took too long, and may have been carried out all the same; look before you repeat it", Err: err}
 	}
@@ -102,10 +108,10 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		detail = "something went wrong on our side; give Healthix this request's id: " + t.id
 	}
 	header := w.Header()
-	switch kind.status {
-	case http.StatusUnauthorized:
+	switch {
+	case kind.status == http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", challenge(r, err))
-	case http.StatusServiceUnavailable:
+	case kind.status == http.StatusServiceUnavailable, fault.Kind == kindUnsettled:
 		header.Set("Retry-After", "2")
 	}
 	if isSCIM(r.URL.Path) {

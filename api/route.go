@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/storage"
 )
 
 // route is one line of the route table: what it does, and who may.
@@ -30,7 +29,7 @@ type route struct {
 	query   []string // the parameters it takes, no others
 	status  int      // of a good answer; 0 means 200, or 204 when it answers none
 	later   bool     // it may answer 202 with a Location, and go on meanwhile
-	staff   bool     // shows people: recorded before it is answered
+	shows   sight    // whether a read is recorded before it is answered
 	also    []string // media types that it answers beside JSON, when asked for one
 
 	do       operation        // a typed handler, or
@@ -82,6 +81,9 @@ type call struct {
 	header   http.Header // of the answer
 	location string      // path of what was made, for the Location header
 	goesOn   bool        // what was asked for is not done yet: 202
+
+	person *storage.User // who is looked at
+	of     string        // the participant that a list was narrowed to
 }
 
 func (c *call) id() string { return c.r.PathValue("id") }
@@ -99,8 +101,9 @@ func (c *call) within(asked string) (string, error) {
 		if asked != "" && asked != own {
 			return "", lifecycle.Faultf(lifecycle.KindNotFound, "participant", "not found")
 		}
-		return own, nil
+		asked = own
 	}
+	c.of = asked
 	return asked, nil
 }
 
@@ -256,8 +259,8 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, 
 	}
 	c := &call{r: r, who: who, query: query, header: w.Header()}
 	answer, err := rt.do.run(r.Context(), c, body)
-	if rt.staff {
-		if lost := s.recordRead(r, rt, c, answer, err); lost != nil {
+	if rt.recorded() {
+		if lost := s.recordRead(r, rt, c, body, answer, err); lost != nil {
 			return nil, nil, lost
 		}
 	}
@@ -279,31 +282,6 @@ func (s *server) bodyOf(w http.ResponseWriter, r *http.Request, do operation) ([
 	return body, err
 }
 
-// recordRead keeps that staff read about people. A read that cannot be
-// recorded is not answered; one that found nothing is recorded too.
-func (s *server) recordRead(r *http.Request, rt route, c *call, answer any, err error) error {
-	rows := 1
-	if err != nil {
-		rows = 0
-		if asFault(err).Kind != lifecycle.KindNotFound {
-			return nil //nolint:nilerr // the read failed and is answered so; nobody read anything
-		}
-	}
-	if list, ok := answer.(interface{ rows() int }); ok {
-		rows = list.rows()
-	}
-	return s.readLog(r, c.who.Actor, rt.method+" "+rt.path, rows)
-}
-
-// readLog writes the entry: the filter as a digest, since it may name people.
-func (s *server) readLog(r *http.Request, by lifecycle.Actor, route string, rows int) error {
-	sum := sha256.Sum256([]byte(r.URL.Path + "?" + r.URL.RawQuery))
-	if err := s.Service.ReadLog(r.Context(), by, route, hex.EncodeToString(sum[:]), rows); err != nil {
-		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "this read cannot be put on record, so it is not answered; try again shortly", Err: err}
-	}
-	return nil
-}
-
 // checkQuery reads a query strictly: a parameter that would be ignored is
 // refused, so that nobody takes a whole list for a filtered one.
 func checkQuery(raw string, known []string) (url.Values, error) {
@@ -313,8 +291,6 @@ func checkQuery(raw string, known []string) (url.Values, error) {
 	}
 	for name, given := range values {
 		switch {
-		case name == "asOf" && !slices.Contains(known, name):
-			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "asOf is not available yet; leave it out to read the present state")
 		case !slices.Contains(known, name):
 			return nil, lifecycle.Faultf(lifecycle.KindInvalid, name, "unknown query parameter %q; expected %s", name, orNone(known))
 		case len(given) > 1:

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/healthix/healthix-scim/api/auth"
 )
 
 // openDoors are the only paths that answer without a token.
@@ -36,10 +39,16 @@ func TestEveryRouteNamesItsScopes(t *testing.T) {
 			t.Errorf("%s %s writes its own answer: nobody checks its token", rt.method, rt.path)
 		case rt.summary == "":
 			t.Errorf("%s %s has no summary", rt.method, rt.path)
-		case strings.HasPrefix(rt.path, root+"/users") && rt.method == http.MethodGet && !rt.staff:
-			t.Errorf("%s %s reads people and is not recorded", rt.method, rt.path)
-		case rt.do.out == reflect.TypeFor[planAnswer]() && !rt.staff:
-			t.Errorf("%s %s shows people and is not recorded", rt.method, rt.path)
+		case rt.shows == undecided:
+			t.Errorf("%s %s does not say what it shows of people", rt.method, rt.path)
+		case rt.shows == itsDeed && rt.method == http.MethodGet:
+			t.Errorf("%s %s is no deed: no entry of its own tells of it", rt.method, rt.path)
+		case rt.shows == toMachines && !slices.Equal(rt.scopes, portals):
+			t.Errorf("%s %s may be asked by staff", rt.method, rt.path)
+		case rt.shows == nothing && rt.do.run != nil && showsPeople(rt.do.out, map[reflect.Type]bool{}):
+			t.Errorf("%s %s answers %v, which shows people, and says it shows nobody", rt.method, rt.path, rt.do.out)
+		case slices.Contains(rt.scopes, auth.ScopeAuditor) && rt.method != http.MethodGet && rt.path != root+"/policy/explain" && !isSCIM(rt.path):
+			t.Errorf("%s %s may be asked by auditors, who only read", rt.method, rt.path)
 		}
 	}
 	for _, mounted := range s.router().Routes() {
@@ -53,6 +62,28 @@ func TestEveryRouteNamesItsScopes(t *testing.T) {
 			t.Errorf("%s %s is mounted and not in the table", mounted.Method, mounted.Path)
 		}
 	}
+}
+
+// showsPeople says whether a type has a member that only people have.
+func showsPeople(t reflect.Type, seen map[reflect.Type]bool) bool {
+	switch {
+	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice:
+		return showsPeople(t.Elem(), seen)
+	case t.Kind() != reflect.Struct || seen[t]:
+		return false
+	}
+	seen[t] = true
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if slices.Contains([]string{"userName", "givenName", "email", "mobile", "user", "note"}, name) && f.IsExported() && t != reflect.TypeFor[PlanView]() {
+			return true
+		}
+		if f.IsExported() && showsPeople(f.Type, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestEveryRouteIsDescribed(t *testing.T) {

@@ -91,7 +91,9 @@ func (s *server) serveSCIM(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := &held{header: w.Header(), status: http.StatusOK}
 	s.SCIM.ServeHTTP(answer, r)
-	if err := s.readLog(r, who.Actor, r.Method+" "+route, answer.rows()); err != nil {
+	if err := s.readLog(r.Context(), who.Actor, lifecycle.Reading{
+		Route: r.Method + " " + route, Participant: who.Participant, User: scimUser(r.URL.Path, answer.status), Filter: s.filterDigest(r, body), Rows: answer.rows(),
+	}); err != nil {
 		s.refuse(w, r, err)
 		return
 	}

@@ -28,6 +28,7 @@ type UserView struct {
 	Access       accessView `json:"access"`
 	Created      time.Time  `json:"created"`
 	Deleted      *time.Time `json:"deleted,omitempty"`
+	Erased       bool       `json:"erased,omitempty"` // what was personal is gone
 	LastModified time.Time  `json:"lastModified"`
 	Version      int64      `json:"version"`
 }
@@ -90,7 +91,7 @@ func (c *call) user(u storage.User, now time.Time) UserView {
 		ID: u.ID, Participant: u.Participant, UserName: u.UserName, ExternalID: optional(u.ExternalID),
 		Name:  nameView{GivenName: u.GivenName, FamilyName: u.FamilyName, Formatted: formatted},
 		Email: optional(u.Email), Mobile: optional(u.Mobile), Title: optional(u.Title), Department: optional(u.Department),
-		Active: u.Active, Created: u.Created, Deleted: u.Deleted, LastModified: u.LastModified, Version: u.Version,
+		Active: u.Active, Created: u.Created, Deleted: u.Deleted, Erased: u.Erased != nil || u.UserName == "", LastModified: u.LastModified, Version: u.Version,
 		Access: accessView{
 			Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...), RequestedRole: optional(d.RequestedRole),
 			Gates: as(d.Gates, c.gate), Username: optional(u.HealthixUsername), ReleasedAt: u.ReleasedAt,
@@ -106,7 +107,7 @@ func (c *call) gate(g policy.GateState) gateView {
 
 // userOf answers the user in the path; another participant's is not found.
 func (s *server) userOf(ctx context.Context, c *call) (storage.User, error) {
-	return s.read.GetUser(ctx, c.who.Participant, c.id())
+	return c.looksAt(s.read.GetUser(ctx, c.who.Participant, c.id()))
 }
 
 var (
@@ -173,6 +174,13 @@ func (s *server) listUsers(ctx context.Context, c *call, _ none) (page[UserView]
 	if err != nil {
 		return empty, fmt.Errorf("bind cursor: %w", err)
 	}
+	at, err := s.asOf(ctx, c)
+	if err != nil {
+		return empty, err
+	}
+	if at != nil {
+		return s.listUsersAt(ctx, c, participant, *at, limit)
+	}
 	now := s.Service.Now()
 	q := storage.Query{Participant: participant, Filter: filter, Limit: limit + 1, Total: true, Now: now}
 	if c.query.Get("sort") != "" {
@@ -212,15 +220,23 @@ func (s *server) everOf(ctx context.Context, c *call) (storage.User, error) {
 	if listed != nil || len(found) == 0 {
 		return u, errors.Join(listed, err)
 	}
-	return found[0], nil
+	return c.looksAt(found[0], nil)
 }
 
-func (s *server) getUser(ctx context.Context, c *call, _ none) (UserView, error) {
+func (s *server) getUser(ctx context.Context, c *call, _ none) (userAnswer, error) {
+	at, err := s.asOf(ctx, c)
+	if err != nil {
+		return userAnswer{}, err
+	}
+	if at != nil {
+		return s.getUserAt(ctx, c, *at)
+	}
 	u, err := s.everOf(ctx, c)
 	if err != nil {
-		return UserView{}, err
+		return userAnswer{}, err
 	}
-	return s.wholeUser(ctx, c, u)
+	v, err := s.wholeUser(ctx, c, u)
+	return userAnswer{UserView: v}, err
 }
 
 // wholeUser shows a user and how far their activation link has come.
@@ -271,6 +287,17 @@ type decisionView struct {
 }
 
 func (s *server) getDecision(ctx context.Context, c *call, _ none) (decisionView, error) {
+	at, err := s.asOf(ctx, c)
+	if err != nil {
+		return decisionView{}, err
+	}
+	if at != nil {
+		u, err := s.userAt(ctx, c, *at)
+		if err != nil {
+			return decisionView{}, err
+		}
+		return c.decision(u, u.Decision.Trace, *at), nil
+	}
 	u, err := s.userOf(ctx, c)
 	if err != nil {
 		return decisionView{}, err
@@ -279,64 +306,16 @@ func (s *server) getDecision(ctx context.Context, c *call, _ none) (decisionView
 	if err != nil {
 		return decisionView{}, err
 	}
-	d := u.Access(s.Service.Now())
+	return c.decision(u, trace, s.Service.Now()), nil
+}
+
+// decision shows the decision on a user as it holds at an instant.
+func (c *call) decision(u storage.User, trace []policy.Step, at time.Time) decisionView {
+	d := u.Access(at)
 	return decisionView{
 		User: u.ID, Status: d.Status, Role: optional(d.Role), Permissions: append([]string{}, d.Permissions...),
 		TitleRole: optional(d.TitleRole), NormalTitle: optional(d.NormalTitle), Rule: optional(d.Rule), JobCode: optional(d.JobCodeTitle), Transition: d.Transition,
-		Gates: as(d.Gates, c.gate), Trace: trace, Reason: c.text(d.Reason, d.Staff),
+		Gates: as(d.Gates, c.gate), Trace: append([]policy.Step{}, trace...), Reason: c.text(d.Reason, d.Staff),
 		ValidUntil: d.ValidUntil, PolicyVersion: d.PolicyVersion, DecidedAt: d.DecidedAt, Version: u.Version,
-	}, nil
-}
-
-// timelineView is one entry of a user's record, as a sentence.
-type timelineView struct {
-	At       time.Time `json:"at"`
-	Action   string    `json:"action"`
-	Actor    actorView `json:"actor"`
-	Sentence string    `json:"sentence"`
-}
-
-type actorView struct {
-	Kind    string `json:"kind"`
-	Subject string `json:"subject,omitempty"` // staff only
-}
-
-func (s *server) getTimeline(ctx context.Context, c *call, _ none) (page[timelineView], error) {
-	var empty page[timelineView]
-	u, err := s.everOf(ctx, c)
-	if err != nil {
-		return empty, err
 	}
-	rows, err := s.read.ListEntries(ctx, u.ID)
-	if err != nil {
-		return empty, err
-	}
-	// A participant that closes or opens moves everybody's access and writes no
-	// user's row; it stands in everybody's timeline.
-	around, err := s.read.ListEntries(ctx, u.Participant)
-	if err != nil {
-		return empty, err
-	}
-	for _, row := range around {
-		moves := row.Action == "participant.suspended" || row.Action == "participant.resumed" || row.Action == "participant.live"
-		if moves && !row.At.Before(u.Created) && (u.Deleted == nil || row.At.Before(*u.Deleted)) {
-			rows = append(rows, row)
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b storage.EntryRow) int { return a.At.Compare(b.At) })
-	line := make([]timelineView, 0, len(rows))
-	for _, row := range rows {
-		v := timelineView{At: row.At, Action: row.Action}
-		if err := json.Unmarshal(row.Canonical, &struct {
-			Actor    *actorView `json:"actor"`
-			Sentence *string    `json:"sentence"`
-		}{&v.Actor, &v.Sentence}); err != nil {
-			return empty, fmt.Errorf("read entry %s: %w", row.ID, err)
-		}
-		if !c.staffTexts() {
-			v.Actor.Subject = ""
-		}
-		line = append(line, v)
-	}
-	return whole(line), nil
 }

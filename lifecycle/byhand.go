@@ -23,15 +23,20 @@ func (s *Service) Deactivate(ctx context.Context, by Actor, participant, user st
 		if !u.Active {
 			return change{}, nil
 		}
-		u.Active = false
-		u.Document = maps.Clone(u.Document)
-		u.Document["active"] = false
+		deactivate(u)
 		return change{document: true, action: "user.deactivated", sentence: "The user was deactivated by hand; access has ended."}, nil
 	})
 	if err != nil {
 		return storage.User{}, fmt.Errorf("deactivate %s: %w", user, err)
 	}
 	return kept, nil
+}
+
+// deactivate says of a user what a provider says of who left.
+func deactivate(u *storage.User) {
+	u.Active = false
+	u.Document = maps.Clone(u.Document)
+	u.Document["active"] = false
 }
 
 // SetClinicalAlerts keeps what was asked for. It takes effect with access, and
@@ -57,19 +62,4 @@ func (s *Service) SetClinicalAlerts(ctx context.Context, by Actor, participant, 
 		return storage.User{}, fmt.Errorf("set clinical alerts of %s: %w", user, err)
 	}
 	return kept, nil
-}
-
-// ReadLog keeps who read what about people: subject, route, digest of the
-// filter and number of rows.
-func (s *Service) ReadLog(ctx context.Context, by Actor, route, filterDigest string, rows int) error {
-	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		return s.entry(ctx, tx, by, audit.Draft{
-			Participant: by.Participant, Action: "read", Sentence: "Staff read about people.",
-			Fields: []audit.Field{public("route", route), personal("filter", filterDigest), public("rows", fmt.Sprint(rows))},
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("record read of %s: %w", route, err)
-	}
-	return nil
 }

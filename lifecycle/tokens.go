@@ -17,11 +17,13 @@ type scopeRule struct {
 	participant string // must, may, never
 	subject     string // what the subject is; "" when it need not be given
 	ttl         time.Duration
+	most        time.Duration // longest ttl; 0: maxTTL
 }
 
 const (
 	machineTTL = 365 * 24 * time.Hour
 	personTTL  = 30 * 24 * time.Hour
+	auditorTTL = 90 * 24 * time.Hour // at most: an audit has an end
 )
 
 var scopes = map[string]scopeRule{
@@ -29,7 +31,7 @@ var scopes = map[string]scopeRule{
 	"portal":   {participant: "may", subject: "the service's name", ttl: machineTTL},
 	"operator": {participant: "never", subject: "the person's e-mail address", ttl: personTTL},
 	"aum":      {participant: "must", subject: "the person's e-mail address", ttl: personTTL},
-	"auditor":  {participant: "may", subject: "the person's e-mail address", ttl: personTTL},
+	"auditor":  {participant: "may", subject: "the person's e-mail address", ttl: personTTL, most: auditorTTL},
 }
 
 // maxTTL bounds how long a token may live.
@@ -40,6 +42,10 @@ func (s *Service) IssueToken(ctx context.Context, by Actor, spec TokenSpec) (sto
 	rule, known := scopes[spec.Scope]
 	if spec.TTL == 0 {
 		spec.TTL = rule.ttl
+	}
+	most := maxTTL
+	if rule.most != 0 {
+		most = rule.most
 	}
 	person := rule.subject != "" && spec.Scope != "portal"
 	switch {
@@ -55,8 +61,8 @@ func (s *Service) IssueToken(ctx context.Context, by Actor, spec TokenSpec) (sto
 		return storage.Token{}, Faultf(KindInvalid, "subject", "subject is not an e-mail address; a token of scope %s names the person who uses it", spec.Scope)
 	case len(spec.Subject) > 254 || len(spec.Label) > 100:
 		return storage.Token{}, Faultf(KindInvalid, "label", "subject or label is too long; expected 254 and 100 bytes at most")
-	case spec.TTL < time.Minute || spec.TTL > maxTTL:
-		return storage.Token{}, Faultf(KindInvalid, "ttl", "ttl is %s; expected between 1m and %s", spec.TTL, maxTTL)
+	case spec.TTL < time.Minute || spec.TTL > most:
+		return storage.Token{}, Faultf(KindInvalid, "ttl", "ttl is %s; a token of scope %s lives between 1m and %dh", spec.TTL, spec.Scope, int(most.Hours()))
 	}
 	var kept storage.Token
 	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {

@@ -26,6 +26,7 @@ type EventQuery struct {
 	User        string
 	Actor       string // subject, or jti where there is none
 	Action      string
+	Without     string    // an action that is left out
 	From, To    time.Time // [From, To); zero for open
 	Before      string    // id of the last entry of the page before; "" begins
 	Limit       int
@@ -103,6 +104,8 @@ type recordReader interface {
 	GetEntry(ctx context.Context, id string) (EntryRow, error)
 	// FindPosition answers where an entry stands; false while it waits for it.
 	FindPosition(ctx context.Context, entry string) (LogPosition, bool, error)
+	// ListPositions is FindPosition of many, by entry.
+	ListPositions(ctx context.Context, entries []string) (map[string]LogPosition, error)
 	// ListPersonal answers what was not erased of entries' personal values.
 	ListPersonal(ctx context.Context, entries []string) (map[string][]PersonalValue, error)
 

@@ -69,6 +69,7 @@ func (r reader) ListEvents(ctx context.Context, q storage.EventQuery) ([]storage
 	narrow(q.User != "", "e.user_id <> '' and e.user_id = ?", q.User)
 	narrow(q.Actor != "", "e.actor <> '' and e.actor = ?", q.Actor)
 	narrow(q.Action != "", "e.action = ?", q.Action)
+	narrow(q.Without != "", "e.action <> ?", q.Without)
 	narrow(!q.From.IsZero(), "e.at >= ?", instant(q.From))
 	narrow(!q.To.IsZero(), "e.at < ?", instant(q.To))
 	narrow(q.Before != "", "e.id < ?", q.Before)
@@ -107,6 +108,20 @@ func (r reader) ListPersonal(ctx context.Context, entries []string) (map[string]
 	found := make(map[string][]storage.PersonalValue)
 	for _, row := range rows {
 		found[row.EntryID] = append(found[row.EntryID], storage.PersonalValue{N: row.N, Personal: audit.Personal{Name: row.Name, Salt: row.Salt, Value: row.Value}})
+	}
+	return found, nil
+}
+
+// ListPositions answers where entries stand that have a position.
+func (r reader) ListPositions(ctx context.Context, entries []string) (map[string]storage.LogPosition, error) {
+	among, arg := r.anyOf("a.entry_id", entries)
+	var rows []positionRow
+	if _, err := r.get(ctx, &rows, "select "+positionColumns+" from audit_position a where "+among, arg); err != nil {
+		return nil, fmt.Errorf("positions of entries: %w", err)
+	}
+	found := make(map[string]storage.LogPosition, len(rows))
+	for _, row := range rows {
+		found[row.EntryID] = row.position()
 	}
 	return found, nil
 }
