@@ -96,6 +96,9 @@ func New(o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	letters.stumbled = func(kind string, err error) {
+		s.log.Error("a mail template of your own cannot write this message; the built-in one was sent", "kind", kind, "error", err)
+	}
 	return s, nil
 }
 

@@ -27,6 +27,10 @@ var messageFiles embed.FS
 type templates struct {
 	texts *texttemplate.Template
 	pages *htmltemplate.Template
+
+	own      []string                     // files that replace built-in ones
+	builtIn  *templates                   // nil when nothing is replaced
+	stumbled func(kind string, err error) // hears that a built-in one was taken instead
 }
 
 // readTemplates reads the built-in templates, and over them those of a folder:
@@ -43,16 +47,18 @@ func readTemplates(folder fs.FS) (*templates, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := []string{}
 	if folder != nil {
-		if own, err = t.add(folder, known); err != nil {
+		if t.builtIn, err = readTemplates(nil); err != nil {
+			return nil, err
+		}
+		if t.own, err = t.add(folder, known); err != nil {
 			return nil, err
 		}
 	}
 	samples := samples()
 	for _, kind := range slices.Sorted(maps.Keys(samples)) {
 		for _, says := range samples[kind] {
-			if err := t.try(kind, says, own); err != nil {
+			if _, _, _, err := t.try(kind, says); err != nil {
 				return nil, err
 			}
 		}
@@ -102,15 +108,18 @@ func (t *templates) add(folder fs.FS, known []string) (names []string, err error
 
 // try writes a kind of message. What somebody's own templates leave out that
 // nobody can do without is a mistake, too.
-func (t *templates) try(kind string, says any, own []string) error {
-	subject, text, html, err := t.render(kind, says)
-	if err != nil {
-		return placed(err)
+func (t *templates) try(kind string, says any) (subject, text, html string, err error) {
+	if subject, text, html, err = t.write(kind, says); err != nil {
+		return "", "", "", placed(err)
 	}
+	return subject, text, html, t.lacks(kind, says, subject, text, html)
+}
+
+func (t *templates) lacks(kind string, says any, subject, text, html string) error {
 	l, hasLink := says.(letter)
 	hasLink = hasLink && l.Link != ""
 	switch {
-	case slices.Contains(own, kind+".txt") && (strings.TrimSpace(subject) == "" || strings.TrimSpace(text) == ""):
+	case slices.Contains(t.own, kind+".txt") && (strings.TrimSpace(subject) == "" || strings.TrimSpace(text) == ""):
 		return fmt.Errorf("%s.txt:1: the first line is the subject and the message stands below; one of them is empty", kind)
 	case hasLink && !strings.Contains(text, l.Link):
 		return fmt.Errorf("%s.txt:1: it does not show {{.Link}}, without which nobody can begin", kind)
@@ -132,8 +141,22 @@ func placed(err error) error {
 	return errors.New(text)
 }
 
-// render writes a kind of message with what its templates ask for.
+// render writes a kind of message. Where a template of somebody's own trips over
+// what none of the invented people has, the built-in ones are taken: nobody goes
+// without their link for it.
 func (t *templates) render(kind string, says any) (subject, text, html string, err error) {
+	subject, text, html, err = t.try(kind, says)
+	if err == nil || t.builtIn == nil {
+		return subject, text, html, err
+	}
+	if t.stumbled != nil {
+		t.stumbled(kind, err)
+	}
+	return t.builtIn.write(kind, says)
+}
+
+// write fills in the templates of a kind of message.
+func (t *templates) write(kind string, says any) (subject, text, html string, err error) {
 	var buf bytes.Buffer
 	if err := t.texts.ExecuteTemplate(&buf, kind+".txt", says); err != nil {
 		return "", "", "", fmt.Errorf("render %s: %w", kind, err)

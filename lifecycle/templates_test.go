@@ -66,3 +66,31 @@ func TestTemplatesThatCannotBeSent(t *testing.T) {
 		}
 	}
 }
+
+// What trips over somebody whom no sample is like costs nobody the message: the
+// built-in one goes out, and the log says why.
+func TestTemplatesThatTripLater(t *testing.T) {
+	for name, own := range map[string]fstest.MapFS{
+		"beyond a list": {"credentials.txt": {Data: []byte("Hi\n{{.Link}} {{if ne .User.GivenName \"Ana\"}}{{index .Modules 9}}{{end}}\n")}},
+		"without link":  {"credentials.html": {Data: []byte(`{{if eq .User.GivenName "Ana"}}<a href="{{.Link}}">x</a>{{end}}`)}},
+	} {
+		letters, err := readTemplates(own)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var heard string
+		letters.stumbled = func(kind string, err error) { heard = kind + ": " + err.Error() }
+		said := samples()[JobCredentials][0].(letter)
+		if _, _, _, err := letters.render(JobCredentials, said); err != nil || heard != "" {
+			t.Errorf("%s: Ana's: %v, %s", name, err, heard)
+		}
+		said.User.GivenName = "Ben"
+		_, text, html, err := letters.render(JobCredentials, said)
+		if err != nil || !strings.Contains(text, said.Link) || !strings.Contains(html, `href="`+said.Link+`"`) || !strings.Contains(text, "Please activate") {
+			t.Errorf("%s: Ben's: %v\n%s\n%s", name, err, text, html)
+		}
+		if !strings.HasPrefix(heard, "credentials: credentials.") || strings.Contains(heard, "Ben") || strings.Contains(heard, said.Link) {
+			t.Errorf("%s: heard %q", name, heard)
+		}
+	}
+}
