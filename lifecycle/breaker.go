@@ -79,7 +79,7 @@ func lost(old *storage.User, u storage.User, now time.Time) string {
 		return ""
 	}
 	was := *old
-	u.ParticipantState.Status, u.ParticipantState.Mode = "active", "live"
+	u.ParticipantState.Status, u.ParticipantState.Mode, u.ParticipantState.Recovering = "active", "live", false
 	was.ParticipantState = u.ParticipantState
 	switch {
 	case u.Deleted != nil:

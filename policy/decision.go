@@ -43,10 +43,16 @@ type ParticipantState struct {
 	Mode     string     `json:"mode"`   // observe, live
 	Version  int64      `json:"version"`
 	ClosedAt *time.Time `json:"closedAt,omitempty"` // when it last stopped being open
+
+	// Recovering: the database was restored from a backup, and the identity
+	// provider has not told of everybody since.
+	Recovering bool `json:"recovering,omitempty"`
 }
 
-// Open says whether gate participant is open: active and live.
-func (p ParticipantState) Open() bool { return p.Status == "active" && p.Mode == "live" }
+// Open says whether gate participant is open: active, live, and not recovering.
+func (p ParticipantState) Open() bool {
+	return p.Status == "active" && p.Mode == "live" && !p.Recovering
+}
 
 // Facts is everything a decision rests on; Decide reads nothing else.
 type Facts struct {

@@ -121,6 +121,8 @@ func participantReason(s ParticipantState) string {
 		return "the participant is suspended"
 	case s.Mode != "live":
 		return "the participant is not live yet"
+	case s.Recovering:
+		return "the database was restored, and the participant's identity provider has not told of everybody since"
 	default:
 		return "the participant is active and live"
 	}

@@ -95,6 +95,7 @@ var ErrGiveUp = errors.New("give up")
 // found unless said otherwise.
 type Reader interface {
 	recordReader
+	recoveryReader
 	reviewReader
 
 	GetParticipant(ctx context.Context, id string) (Participant, error)
@@ -236,6 +237,7 @@ type Reader interface {
 type Tx interface {
 	Reader
 	recordWriter
+	recoveryWriter
 	reviewWriter
 
 	// Now is the transaction's one clock reading, UTC, whole microseconds, taken

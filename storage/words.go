@@ -21,15 +21,19 @@ type Participant struct {
 	Mode     string // observe, live
 	Settings Settings
 	Reason   string     // staff text of the last suspension
-	ClosedAt *time.Time // when it last stopped being active and live
+	ClosedAt *time.Time // when it last stopped being open
 	Version  int64
 	Created  time.Time
 	Changed  time.Time
+
+	// Recovering is when the database was restored; nil once the identity
+	// provider has told of everybody since, or an operator opened it.
+	Recovering *time.Time
 }
 
 // State is what decisions need of the participant.
 func (p Participant) State() policy.ParticipantState {
-	return policy.ParticipantState{Type: p.Type, Status: p.Status, Mode: p.Mode, Version: p.Version, ClosedAt: p.ClosedAt}
+	return policy.ParticipantState{Type: p.Type, Status: p.Status, Mode: p.Mode, Version: p.Version, ClosedAt: p.ClosedAt, Recovering: p.Recovering != nil}
 }
 
 // Settings are a participant's own choices. The zero value is the default.

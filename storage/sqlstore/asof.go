@@ -113,7 +113,7 @@ func (r reader) joinStates(ctx context.Context, users []storage.User, at time.Ti
 		if err := json.Unmarshal([]byte(row.Body), &p); err != nil {
 			return fmt.Errorf("read a participant's version: %w", err)
 		}
-		state := policy.ParticipantState{Type: p.Type, Status: p.Status, Mode: p.Mode, Version: p.Version}
+		state := policy.ParticipantState{Type: p.Type, Status: p.Status, Mode: p.Mode, Version: p.Version, Recovering: p.Recovering != ""}
 		if p.ClosedAt != "" {
 			closed, err := unstamp(p.ClosedAt)
 			if err != nil {

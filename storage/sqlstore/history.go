@@ -206,13 +206,15 @@ type participantRecord struct {
 	ClosedAt  string           `json:"closedAt,omitempty"`
 	Created   string           `json:"created"`
 	Changed   string           `json:"changed"`
+
+	Recovering string `json:"recovering,omitempty"`
 }
 
 func participantRecordOf(p storage.Participant, validFrom time.Time) participantRecord {
 	return participantRecord{
 		ID: p.ID, Version: p.Version, ValidFrom: audit.Stamp(validFrom), Name: p.Name, Type: p.Type,
 		Status: p.Status, Mode: p.Mode, Settings: p.Settings, Reason: p.Reason, ClosedAt: stamp(p.ClosedAt),
-		Created: audit.Stamp(p.Created), Changed: audit.Stamp(p.Changed),
+		Created: audit.Stamp(p.Created), Changed: audit.Stamp(p.Changed), Recovering: stamp(p.Recovering),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // over the stored decision. storagetest holds the two against each other.
 
 const (
-	participantOpen = "(p.status = 'active' and p.mode = 'live')"
+	participantOpen = "(p.status = 'active' and p.mode = 'live' and p.recovering is null)"
 	accessExpired   = "(u.valid_until is not null and u.valid_until <= ?)"
 	narrowGate      = "(n.narrowing ->> 'gate')"
 	accessEnded     = "(u.transition and p.closed_at is distinct from u.closed_seen)"
@@ -80,7 +80,7 @@ func (l *lowering) requestedRole() statement {
 
 // overlaySentences are policy's own words for each overlay.
 var overlaySentences = func() (s struct {
-	suspended, notLive, expired, expiredMoving, ended, narrowed, emptied string
+	suspended, notLive, recovering, expired, expiredMoving, ended, narrowed, emptied string
 }) {
 	now := time.Unix(0, 0)
 	later := now.Add(time.Second)
@@ -91,6 +91,7 @@ var overlaySentences = func() (s struct {
 	}
 	s.suspended = of(policy.Decision{}, policy.ParticipantState{Status: "suspended", Mode: "live"})
 	s.notLive = of(policy.Decision{}, policy.ParticipantState{Status: "active", Mode: "observe"})
+	s.recovering = of(policy.Decision{}, policy.ParticipantState{Status: "active", Mode: "live", Recovering: true})
 	s.expired = of(policy.Decision{ValidUntil: &now}, open)
 	s.expiredMoving = of(policy.Decision{ValidUntil: &now, Transition: true}, open)
 	s.ended = of(policy.Decision{Transition: true, DecidedAt: now}, policy.ParticipantState{Status: "active", Mode: "live", ClosedAt: &later})
@@ -103,9 +104,9 @@ var overlaySentences = func() (s struct {
 func (l *lowering) reason() statement {
 	s := overlaySentences
 	return statement{
-		sql: "(case when u.status <> 'released' then u.reason when " + l.emptied() + " then ? when p.status <> 'active' then ? when p.mode <> 'live' then ?" +
+		sql: "(case when u.status <> 'released' then u.reason when " + l.emptied() + " then ? when p.status <> 'active' then ? when p.mode <> 'live' then ? when p.recovering is not null then ?" +
 			" when " + accessExpired + " then case when u.transition then ? else ? end when " + accessEnded + " then ? when " + l.narrowed() + " then ? else u.reason end)",
-		args: []any{s.emptied, s.suspended, s.notLive, l.instant(), s.expiredMoving, s.expired, s.ended, s.narrowed},
+		args: []any{s.emptied, s.suspended, s.notLive, s.recovering, l.instant(), s.expiredMoving, s.expired, s.ended, s.narrowed},
 	}
 }
 

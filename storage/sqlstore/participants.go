@@ -23,6 +23,8 @@ type participantRow struct {
 	Version  int64
 	Created  instant
 	Changed  instant
+
+	Recovering *instant
 }
 
 // TableName names the table for gorm.
@@ -31,7 +33,7 @@ func (participantRow) TableName() string { return "participant" }
 func (row participantRow) participant() (storage.Participant, error) {
 	p := storage.Participant{
 		ID: row.ID, Name: row.Name, Type: row.Type, Status: row.Status, Mode: row.Mode, Reason: row.Reason,
-		ClosedAt: row.ClosedAt.time(), Version: row.Version, Created: time.Time(row.Created), Changed: time.Time(row.Changed),
+		ClosedAt: row.ClosedAt.time(), Version: row.Version, Created: time.Time(row.Created), Changed: time.Time(row.Changed), Recovering: row.Recovering.time(),
 	}
 	if err := json.Unmarshal([]byte(row.Settings), &p.Settings); err != nil {
 		return storage.Participant{}, fmt.Errorf("read the settings of participant %s: %w", row.ID, err)
@@ -41,7 +43,7 @@ func (row participantRow) participant() (storage.Participant, error) {
 
 func (r reader) participants(ctx context.Context, tail string, args ...any) ([]storage.Participant, error) {
 	var rows []participantRow
-	if _, err := r.get(ctx, &rows, "select id, name, type, status, mode, settings, reason, closed_at, version, created, changed from participant p "+tail, args...); err != nil {
+	if _, err := r.get(ctx, &rows, "select id, name, type, status, mode, settings, reason, closed_at, version, created, changed, recovering from participant p "+tail, args...); err != nil {
 		return nil, err
 	}
 	found := make([]storage.Participant, len(rows))
@@ -108,7 +110,7 @@ func (t *tx) putParticipant(ctx context.Context, p storage.Participant) (audit.D
 	}
 	row := participantRow{
 		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode, Settings: settings, Reason: p.Reason,
-		ClosedAt: instantOf(p.ClosedAt), Version: p.Version, Created: instant(p.Created), Changed: instant(p.Changed),
+		ClosedAt: instantOf(p.ClosedAt), Version: p.Version, Created: instant(p.Created), Changed: instant(p.Changed), Recovering: instantOf(p.Recovering),
 	}
 	if err := t.put(ctx, &row, "version", row.Version); err != nil {
 		return audit.Digest{}, err

@@ -73,6 +73,7 @@ type userRow struct {
 	ParticipantMode     string   `gorm:"->"`
 	ParticipantVersion  int64    `gorm:"->"`
 	ParticipantClosedAt *instant `gorm:"->"`
+	ParticipantRecovers *instant `gorm:"->"`
 
 	// What a newer policy version leaves, joined likewise.
 	NarrowVersion *int64  `gorm:"->"`
@@ -86,7 +87,7 @@ const userColumns = `u.id, u.participant, u.version, u.user_name, u.user_name_ke
   u.display_name, u.given_name, u.family_name, u.email, u.email_key, u.mobile, u.title, u.title_key, u.department,
   u.active, u.document, u.fold, u.decision, u.healthix_username, u.clinical_alerts, u.released_at, u.closed_at,
   u.invited_at, u.created, u.modified, u.deleted, u.erased, p.type as participant_type, p.status as participant_status,
-  p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at,
+  p.mode as participant_mode, p.version as participant_version, p.closed_at as participant_closed_at, p.recovering as participant_recovers,
   case when n.user_id is not null then ` + carriedVersion + ` end as narrow_version, n.narrowing`
 
 func userRowOf(u storage.User) (userRow, error) {
@@ -155,7 +156,7 @@ func (row userRow) user() (storage.User, error) {
 		Created: *(&row.Created).time(), LastModified: *(&row.Modified).time(), Deleted: row.Deleted.time(), Erased: row.Erased.time(),
 		ParticipantState: policy.ParticipantState{
 			Type: row.ParticipantType, Status: row.ParticipantStatus, Mode: row.ParticipantMode,
-			Version: row.ParticipantVersion, ClosedAt: row.ParticipantClosedAt.time(),
+			Version: row.ParticipantVersion, ClosedAt: row.ParticipantClosedAt.time(), Recovering: row.ParticipantRecovers != nil,
 		},
 	}
 	var err error

@@ -145,6 +145,11 @@ func newParticipant(id, status, mode string, closed *time.Time) storage.Particip
 	}
 }
 
+func recovering(p storage.Participant) storage.Participant {
+	p.Recovering = p.ClosedAt
+	return p
+}
+
 // newUser is a user with nothing but a name and a folded document.
 func newUser(p storage.Participant, id, fold string) storage.User {
 	return storage.User{
@@ -189,6 +194,7 @@ var randomPopulation = rapid.Custom(func(t *rapid.T) *population {
 		newParticipant("reopened-late", "active", "live", &after),
 		newParticipant("suspended", "suspended", "live", &before),
 		newParticipant("observed", "active", "observe", nil),
+		recovering(newParticipant("recovering", "active", "live", &before)),
 	}
 	for i, participant := range p.participants {
 		for n := range 30 {

@@ -239,11 +239,11 @@ func participantStateIsJoined(h *house) {
 		if err != nil {
 			return err
 		}
-		p.Version, p.Status, p.ClosedAt = 2, "suspended", &closed
+		p.Version, p.Status, p.ClosedAt, p.Recovering = 2, "suspended", &closed, &closed
 		_, err = tx.PutParticipant(ctx, p)
 		return err
 	})
-	want := policy.ParticipantState{Type: "standard", Status: "suspended", Mode: "live", Version: 2, ClosedAt: &closed}
+	want := policy.ParticipantState{Type: "standard", Status: "suspended", Mode: "live", Version: 2, ClosedAt: &closed, Recovering: true}
 	got := h.user(u.ID)
 	h.same("state", got.ParticipantState, want)
 	if got.Version != 1 {
