@@ -92,14 +92,12 @@ func lost(old *storage.User, u storage.User, now time.Time) string {
 	return ""
 }
 
-// countLoss counts what the participant's own write took from a user, and trips
-// the breaker when it was one too many. It is the last thing a deed does that
-// waits for others: deeds that take something pass one by one here, so that each
-// counts all before it, and none of two at once sees too little.
+// countLoss counts what the participant's own write took from a user, or the end
+// of a review that nobody there had decided in, and trips the breaker when it was
+// one too many. It is the last thing a deed does that waits for others: deeds that
+// take something pass one by one here, so that each counts all before it, and none
+// of two at once sees too little.
 func (s *Service) countLoss(ctx context.Context, tx storage.Tx, a Actor, participant storage.Participant, on *dossier, old *storage.User, u storage.User) error {
-	if a.Kind != "provider" && a.Kind != "aum" {
-		return nil
-	}
 	kind := lost(old, u, tx.Now())
 	if kind == "" {
 		return nil
@@ -148,6 +146,11 @@ func lossOf(ctx context.Context, tx storage.Tx, kind string, on *dossier, old st
 	for _, ap := range on.approvals {
 		if ap.Ended != nil && ap.Ended.Equal(tx.Now()) {
 			before.Approvals = append(before.Approvals, ap.ID)
+		}
+	}
+	for _, h := range on.holds { // a review's, for nobody else's hold is counted
+		if h.Lifted == nil && h.Since.Equal(tx.Now()) {
+			before.Holds = append(before.Holds, h.ID)
 		}
 	}
 	if kind == "deleted" {

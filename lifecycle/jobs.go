@@ -34,6 +34,8 @@ const (
 	JobRestore        = "breaker-restore" // goes on with a restore; subject: case
 	JobReminder       = "reminder"        // training ends soon; subject: user/end in microseconds/days
 	JobDigest         = "digest"          // a contact is told what waits; subject: participant/Monday/place of the contact
+	JobReview         = "review-work"     // whatever an access review needs now; subject: review
+	JobReviewMail     = "review"          // a reviewer is told of a review; subject: review/days/place of the contact or token
 )
 
 // Do does one job. Its error asks for another try; storage.ErrGiveUp for none.
@@ -68,6 +70,10 @@ func (s *Service) Do(ctx context.Context, job storage.Job) error {
 		err = s.remind(ctx, job)
 	case JobDigest:
 		err = s.sendDigest(ctx, job)
+	case JobReview:
+		err = s.workOnReview(ctx, job.Subject)
+	case JobReviewMail:
+		err = s.tellReviewer(ctx, job)
 	default:
 		err = fmt.Errorf("unknown kind of job: %w", storage.ErrGiveUp)
 	}
@@ -137,15 +143,16 @@ func (s *Service) decideWaiting(ctx context.Context, participant string) error {
 
 // Sweep records what expired since it last looked and tells those concerned.
 // Expiry itself holds at its instant without it (product rule 5). What breakers
-// staged ends here too, reminders are promised and the week's digests. It answers
-// how many users it decided again; one who cannot be decided stops nobody else.
+// staged ends here too, reminders are promised, the week's digests, and what access
+// reviews need. It answers how many users it decided again; one who cannot be
+// decided stops nobody else.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	seen := map[string]bool{}
 	decided, failures := 0, s.sweepBreakers(ctx)
 	if s.lms == nil {
 		failures = errors.Join(failures, s.freeInvitations(ctx))
 	}
-	failures = errors.Join(failures, s.sweepReminders(ctx), s.sweepDigest(ctx))
+	failures = errors.Join(failures, s.sweepReminders(ctx), s.sweepDigest(ctx), s.sweepReviews(ctx))
 	for {
 		users, err := s.store.ListExpired(ctx, s.Now(), walk)
 		if err != nil {

@@ -16,14 +16,16 @@ import (
 // System is the actor of jobs and of the sweep.
 var System = Actor{Kind: "system", Subject: "healthix-scim"}
 
-// entry seals a draft and keeps it in the deed's transaction. Id, time, actor
-// and request are filled in here.
+// entry seals a draft and keeps it in the deed's transaction. Time, actor and
+// request are filled in here, and the id unless the deed has given one.
 func (s *Service) entry(ctx context.Context, tx storage.Tx, a Actor, d audit.Draft) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("entry id: %w", err)
+	if d.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("entry id: %w", err)
+		}
+		d.ID = id.String()
 	}
-	d.ID = id.String()
 	d.At = tx.Now()
 	d.Actor = audit.Actor{Kind: a.Kind, Subject: a.Subject, Token: a.Token, Label: a.Label}
 	d.RequestID = a.RequestID

@@ -367,6 +367,9 @@ func (s *Service) restoreLocked(ctx context.Context, tx storage.Tx, by Actor, c 
 	if err != nil {
 		return fate{}, err
 	}
+	if err := on.takeBack(ctx, tx, before.Holds); err != nil {
+		return fate{}, err
+	}
 	restored, err := s.settle(ctx, tx, by, participant, on, &old, u, change{
 		document: true, restores: &before, action: "user.restored", sentence: "What the provider's mass change took was given back.",
 		fields: []audit.Field{public("case", c.ID), public("approvals", strings.Join(given, " ")), public("evidence", strings.Join(confirmed, " "))},
@@ -388,7 +391,7 @@ func (s *Service) stays(ctx context.Context, tx storage.Tx, by Actor, c storage.
 // with every write to the document, and with nothing else.
 func writtenSince(u storage.User, l storage.Loss) string {
 	switch {
-	case u.LastModified.Equal(l.At):
+	case u.LastModified.Equal(l.At), len(l.Before.Holds) > 0 && u.LastModified.Equal(l.Prior): // a hold writes no document
 		return ""
 	case u.Deleted != nil:
 		return "the user was deleted after the loss"
@@ -410,9 +413,10 @@ func chain(losses []storage.Loss) (before storage.Preimage, approvals []string) 
 			break
 		}
 		ended = append(ended, *l.Before)
-		groups := before.Groups
+		groups, holds := before.Groups, before.Holds
 		before = *l.Before
 		before.Groups = append(before.Groups, groups...)
+		before.Holds = append(before.Holds, holds...)
 		approvals = append(approvals, l.Before.Approvals...)
 	}
 	before.ClinicalAlerts, before.Evidence = losses[0].Before.ClinicalAlerts, nil
@@ -500,6 +504,21 @@ func (d *dossier) giveBack(ctx context.Context, tx storage.Tx, ids []string) ([]
 		given = append(given, a.ID)
 	}
 	return given, nil
+}
+
+// takeBack lifts holds that a loss placed.
+func (d *dossier) takeBack(ctx context.Context, tx storage.Tx, ids []string) error {
+	now := tx.Now()
+	for _, h := range slices.Clone(d.holds) {
+		if h.Lifted != nil || !slices.Contains(ids, h.ID) {
+			continue
+		}
+		h.Lifted = &now
+		if err := d.keepHold(ctx, tx, h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rejoin makes a user who was deleted a member again of the groups that are

@@ -20,6 +20,7 @@ type change struct {
 	sentence string
 	fields   []audit.Field
 	restores *storage.Preimage // who the user was: a restore gives back and mails no credential
+	counts   bool              // what it takes counts in the breaker although the house does it: nobody looked at this user
 }
 
 // settle decides again and keeps the user's next version: it is the one place
@@ -113,6 +114,12 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	}
 	if err := noteLearner(ctx, tx, old, u); err != nil {
 		return u, fmt.Errorf("learner %s: %w", u.ID, err)
+	}
+	if err := followReviews(ctx, tx, old, u); err != nil {
+		return u, fmt.Errorf("reviews of %s: %w", u.ID, err)
+	}
+	if !c.counts && a.Kind != "provider" && a.Kind != "aum" {
+		return u, nil
 	}
 	return u, s.countLoss(ctx, tx, a, participant, on, old, u)
 }

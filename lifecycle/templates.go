@@ -204,6 +204,13 @@ func samples() map[string][]any {
 			digest{Participant: someone.Participant, Ending: 2, Titles: 2, Titled: 5},
 		},
 	}
+	review := storage.Review{ID: "0", Due: at, OnSilence: SilenceEscalates, Note: "Year's end."}
+	silent := review
+	silent.OnSilence, silent.Note = SilenceSuspends, ""
+	all[JobReviewMail] = []any{
+		reviewLetter{Participant: someone.Participant, Review: review, Open: 12, People: 12},
+		reviewLetter{Participant: someone.Participant, Review: silent, Open: 1, People: 12, Days: 1},
+	}
 	for _, kind := range []string{JobInvitation, JobConfirmed, JobReturned, JobSuspended, JobAddressChanged} {
 		all[kind] = []any{someone, sso}
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/healthix/healthix-scim/policy"
 )
 
-// Loss is that a participant's own write took access or active from a user. Its
+// Loss is that a participant's own write took access or active from a user, or
+// that a review there ended without anybody's word on them. Its
 // row is forgotten a day later, unless a case holds it.
 type Loss struct {
 	User        string
@@ -30,7 +31,7 @@ const (
 )
 
 // Preimage is what a restore needs of a user as they were before a loss; what a
-// deed never takes (id, username, evidence, holds) stays with the user.
+// deed never takes (id, username, evidence, others' holds) stays with the user.
 type Preimage struct {
 	Document       Document        `json:"document"`
 	Fold           json.RawMessage `json:"fold"`
@@ -39,6 +40,7 @@ type Preimage struct {
 	Approvals      []string        `json:"approvals,omitempty"` // ids of those that the write ended
 	Evidence       []string        `json:"evidence,omitempty"`  // ids of what the write ended with the address it was given for
 	Groups         []string        `json:"groups,omitempty"`    // ids of those that a deletion left
+	Holds          []string        `json:"holds,omitempty"`     // ids of those that the deed placed
 }
 
 // BreakerCase is that a participant's breaker tripped. At most one of a

@@ -48,10 +48,10 @@ type Review struct {
 // Looked is what a review goes by of a user at one version. Role is the one that
 // the title leads to, and Title its normal form.
 type Looked struct {
-	Version int64
-	Role    string
-	Title   string
-	Rule    string // that decided
+	Version int64  `json:"version"`
+	Role    string `json:"role"`
+	Title   string `json:"title"`
+	Rule    string `json:"rule"` // that decided
 }
 
 // ReviewItem is one person in a review. It holds ids and words of the policy;
