@@ -1,10 +1,12 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,10 +14,6 @@ import (
 	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/storage"
 )
-
-// Exported is the action of the entry that an export makes of itself. A
-// participant's export ends with it: up to there it is complete.
-const Exported = "audit.exported"
 
 // exportPage is how many entries are read at once.
 const exportPage = 1000
@@ -32,8 +30,12 @@ func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, particip
 		return fail(err)
 	}
 	to := head.NoteOf
+	var rules []storage.LogRow
 	if participant != "" {
 		to = last.Position + 1 // what came after the export's own entry is not promised
+		if rules, err = s.policiesBefore(ctx, to); err != nil {
+			return fail(err)
+		}
 	}
 	x, err := audit.NewExport(ctx, w, audit.ExportHeader{Participant: participant, Checkpoint: head.Note, Older: older}, logNodes{s.store})
 	if err != nil {
@@ -47,15 +49,44 @@ func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, particip
 		if len(rows) == 0 {
 			break
 		}
+		from = rows[len(rows)-1].Position + 1
+		n, _ := slices.BinarySearchFunc(rules, from, func(row storage.LogRow, from int64) int { return cmp.Compare(row.Position, from) })
+		rows, rules = append(rows, rules[:n]...), rules[n:]
+		slices.SortFunc(rows, func(a, b storage.LogRow) int { return cmp.Compare(a.Position, b.Position) })
 		if err := s.exportRows(ctx, x, rows); err != nil {
 			return fail(err)
 		}
-		from = rows[len(rows)-1].Position + 1
 		if progress != nil {
 			progress(int(from), int(to))
 		}
 	}
 	return fail(x.End())
+}
+
+// policiesBefore answers the entries by which policies of all came into force, in
+// the log's order: a participant's entries refer to them.
+func (s *Service) policiesBefore(ctx context.Context, to int64) ([]storage.LogRow, error) {
+	var rows []storage.LogRow
+	for q := (storage.EventQuery{Action: audit.PolicyApplied, Limit: exportPage}); ; {
+		page, err := s.store.ListEvents(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page {
+			p, placed, err := s.store.FindPosition(ctx, e.ID)
+			if err != nil {
+				return nil, err
+			}
+			if placed && p.Position < to && e.Participant == "" {
+				rows = append(rows, storage.LogRow{EntryRow: e, LogPosition: p})
+			}
+		}
+		if len(page) < q.Limit {
+			slices.SortFunc(rows, func(a, b storage.LogRow) int { return cmp.Compare(a.Position, b.Position) })
+			return rows, nil
+		}
+		q.Before = page[len(page)-1].ID
+	}
 }
 
 func (s *Service) exportRows(ctx context.Context, x *audit.Export, rows []storage.LogRow) error {
@@ -114,7 +145,7 @@ func (s *Service) sealExport(ctx context.Context, by Actor, participant string) 
 	}
 	id := fresh.String()
 	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		d := audit.Draft{ID: id, Action: Exported, Participant: participant, Sentence: "The record was exported."}
+		d := audit.Draft{ID: id, Action: audit.Exported, Participant: participant, Sentence: "The record was exported."}
 		if participant != "" {
 			if _, err := tx.GetParticipant(ctx, participant); err != nil {
 				return notFound(err, "there is no participant %s", participant)

@@ -29,7 +29,7 @@ func (s *Service) EnsurePolicy(ctx context.Context) error {
 		}
 		return s.entry(ctx, tx, System, audit.Draft{
 			Action: "policy.applied", Sentence: "The default policy was put in force.", PolicyVersion: 1,
-			Fields: []audit.Field{public("digest", row.Digest), public("document", audit.Sum(document).String())},
+			Fields: []audit.Field{public("digest", row.Digest), public(audit.DocumentField, audit.Sum(document).String())},
 		})
 	})
 	if err != nil && !errors.Is(err, storage.ErrStale) { // stale: another node did

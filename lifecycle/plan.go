@@ -320,8 +320,8 @@ func (s *Service) planEntry(ctx context.Context, tx storage.Tx, by Actor, p stor
 	fields := []audit.Field{
 		public("plan", p.ID), public("base", strconv.FormatInt(p.Base, 10)), public("digest", p.Digest), public("plannedBy", p.Actor),
 	}
-	if action == "policy.applied" { // what an auditor is given of it can be compared byte for byte
-		fields = append(fields, public("document", audit.Sum(p.Document).String()))
+	if action == audit.PolicyApplied { // what an auditor is given of it can be compared byte for byte
+		fields = append(fields, public(audit.DocumentField, audit.Sum(p.Document).String()))
 	}
 	if p.Origin != "" {
 		fields = append(fields, public("origin", p.Origin))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,34 @@ type personalRecord struct {
 	EmailKey       string           `json:"emailKey,omitempty"`
 	Mobile         string           `json:"mobile,omitempty"`
 	Document       storage.Document `json:"document"`
+	// What staff wrote, of holds for example, may name people.
+	Staff     string                 `json:"staff,omitempty"`
+	GateStaff map[policy.Gate]string `json:"gateStaff,omitempty"`
+}
+
+// outward is a decision without what staff wrote. The two are kept apart, for
+// staff's words go with an erasure.
+func outward(d policy.Decision) policy.Decision {
+	d.Staff = ""
+	d.Gates = slices.Clone(d.Gates)
+	for i := range d.Gates {
+		d.Gates[i].Staff = ""
+	}
+	return d
+}
+
+func staffWords(d policy.Decision) map[policy.Gate]string {
+	var words map[policy.Gate]string
+	for _, g := range d.Gates {
+		if g.Staff == "" {
+			continue
+		}
+		if words == nil {
+			words = map[policy.Gate]string{}
+		}
+		words[g.Gate] = g.Staff
+	}
+	return words
 }
 
 func userRecordOf(u storage.User, validFrom time.Time, personal audit.Digest) userRecord {
@@ -76,7 +105,7 @@ func userRecordOf(u storage.User, validFrom time.Time, personal audit.Digest) us
 		HealthixUsername: u.HealthixUsername, ClinicalAlerts: u.ClinicalAlerts,
 		ReleasedAt: stamp(u.ReleasedAt), ClosedAt: stamp(u.ClosedAt), InvitedAt: stamp(u.InvitedAt),
 		Created: audit.Stamp(u.Created), LastModified: audit.Stamp(u.LastModified), Deleted: stamp(u.Deleted), Erased: stamp(u.Erased),
-		Decision: u.Decision, Personal: personal.String(),
+		Decision: outward(u.Decision), Personal: personal.String(),
 	}
 }
 
@@ -85,6 +114,7 @@ func personalRecordOf(u storage.User) personalRecord {
 		UserName: u.UserName, UserNameKey: u.UserNameKey, ExternalID: u.ExternalID, ExternalShared: u.ExternalShared,
 		DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName,
 		Email: u.Email, EmailKey: u.EmailKey, Mobile: u.Mobile, Document: u.Document,
+		Staff: u.Decision.Staff, GateStaff: staffWords(u.Decision),
 	}
 }
 
@@ -123,6 +153,14 @@ func userOf(body, personal string) (storage.User, error) {
 		Email: p.Email, EmailKey: p.EmailKey, Mobile: p.Mobile, Document: p.Document,
 		Title: r.Title, TitleKey: r.TitleKey, Department: r.Department, Active: r.Active,
 		HealthixUsername: r.HealthixUsername, ClinicalAlerts: r.ClinicalAlerts, Decision: r.Decision,
+	}
+	if p.Staff != "" {
+		u.Decision.Staff = p.Staff
+	}
+	for i, g := range u.Decision.Gates {
+		if words := p.GateStaff[g.Gate]; words != "" {
+			u.Decision.Gates[i].Staff = words
+		}
 	}
 	for _, at := range []struct {
 		text string
