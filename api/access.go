@@ -38,9 +38,11 @@ func (s *server) getAccess(ctx context.Context, c *call, _ none) (portalView, er
 // participant's identity provider does.
 func (s *server) findAccess(ctx context.Context, c *call, _ none) (portalView, error) {
 	participant, userName, externalID := c.query.Get("participant"), c.query.Get("userName"), c.query.Get("externalId")
-	switch {
+	switch within := c.who.Participant; {
 	case participant == "":
 		return portalView{}, lifecycle.Faultf(lifecycle.KindInvalid, "participant", "participant is missing; name the participant whose sign-on it was")
+	case within != "" && participant != within: // not even its settings are told
+		return portalView{}, storage.ErrNotFound
 	case (userName == "") == (externalID == ""):
 		return portalView{}, lifecycle.Faultf(lifecycle.KindInvalid, "userName", "send either userName or externalId")
 	case userName != "":

@@ -47,5 +47,5 @@ func (s *server) retryJob(ctx context.Context, c *call, _ none) (none, error) {
 	if err != nil {
 		return none{}, lifecycle.Faultf(lifecycle.KindNotFound, "", "not found")
 	}
-	return none{}, s.Store.RetryJob(ctx, id)
+	return none{}, s.Service.RetryJob(ctx, c.who.Actor, id)
 }

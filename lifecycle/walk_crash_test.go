@@ -74,22 +74,17 @@ type shaky struct{ storage.Store }
 
 func (s shaky) Write(ctx context.Context, f func(ctx context.Context, tx storage.Tx) error) error {
 	lost := fmt.Errorf("the connection broke: %w", storage.ErrUnavailable)
-	switch is := fateOf(ctx).meets(unkept, unheard); {
-	case is == unkept:
-		return s.Store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-			if err := f(ctx, tx); err != nil {
-				return err
-			}
-			return lost
-		})
-	case is == unheard:
-		if err := s.Store.Write(ctx, f); err != nil {
+	is := fateOf(ctx).meets(unkept, unheard)
+	err := s.Store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
+		if err := f(ctx, tx); err != nil || is != unkept {
 			return err
 		}
 		return lost
-	default:
-		return s.Store.Write(ctx, f)
+	})
+	if err == nil && is == unheard {
+		return lost
 	}
+	return err
 }
 
 // shakyPost is a mail server of which some messages end in a mishap.
@@ -104,15 +99,10 @@ func (p shakyPost) Send(ctx context.Context, m lifecycle.Mail) error {
 	if err := p.postbox.Send(ctx, m); err != nil {
 		return err
 	}
-	switch {
-	case is == inMail:
+	if is == inMail {
 		f.die()
-	case is == cutMail:
-		return errors.New("connection reset by peer")
-	case is == cutContext:
-		return context.Canceled
 	}
-	return nil
+	return map[mishap]error{cutMail: errors.New("connection reset by peer"), cutContext: context.Canceled}[is]
 }
 
 // crashWalk is the walk in which the program, the database's connection and the

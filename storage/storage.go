@@ -364,4 +364,7 @@ type Tx interface {
 	// Enqueue promises a job in this transaction. key makes it unique among
 	// live jobs of its kind; at may lie in the future, zero means now.
 	Enqueue(ctx context.Context, kind, key, subject string, at time.Time) error
+	// RetryJob makes a job available now, and answers what it was. again is false
+	// when it waits or runs already, or another in its name does.
+	RetryJob(ctx context.Context, id int64) (was Job, again bool, err error)
 }

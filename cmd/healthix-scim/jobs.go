@@ -51,8 +51,8 @@ type jobsRetry struct {
 }
 
 func (c *jobsRetry) Run(ctx context.Context, p *program) error {
-	return p.look(ctx, func(ctx context.Context, store storage.Store) error {
-		if err := store.RetryJob(ctx, c.ID); err != nil {
+	return p.deed(ctx, func(ctx context.Context, h *house) error {
+		if err := h.deeds.RetryJob(ctx, p.actor(), c.ID); err != nil {
 			return named("job", strconv.FormatInt(c.ID, 10), err)
 		}
 		say(p.stderr, "job %d is due now; a running server does it\n", c.ID)

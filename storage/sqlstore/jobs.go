@@ -172,34 +172,42 @@ func (r reader) ListJobs(ctx context.Context, state string, limit int) ([]storag
 // RetryJob makes a job available now, with all its attempts before it. One that
 // waits or runs already under the same name answers for it.
 func (s *Store) RetryJob(ctx context.Context, id int64) error {
+	return s.change(ctx, func(ctx context.Context, t *tx) error {
+		_, _, err := t.RetryJob(ctx, id)
+		return err
+	})
+}
+
+// RetryJob is the same in a deed.
+func (t *tx) RetryJob(ctx context.Context, id int64) (was storage.Job, again bool, err error) {
 	query := `update job set state = 'available', attempt = 0, due = ?, finished = null
 		where id = ? and state not in ('available', 'running') and not exists (
 			select 1 from job o where o.name = job.name and o.id <> job.id and o.state in ('available', 'running', 'retryable', 'scheduled'))`
-	args := []any{instant(s.now()), id}
-	look := "select 1 from job where id = ?"
-	if s.engine == postgresEngine {
+	args := []any{instant(t.Now()), id}
+	look := "select " + tableJobColumns + " from job where id = ?"
+	if t.engine == postgresEngine {
 		query = `update river_job j set state = 'available', attempt = 0, scheduled_at = now(), finalized_at = null
 			where id = ? and state not in ('available', 'running') and not exists (
 				select 1 from river_job o where o.unique_key = j.unique_key and o.id <> j.id
 				and o.state in ('available', 'running', 'retryable', 'scheduled'))`
 		args = []any{id}
-		look = "select 1 from river_job where id = ?"
+		look = "select " + riverJobColumns + " from river_job where id = ? for update"
 	}
-	err := s.change(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.do(ctx, query, args...)
-		if err != nil || n > 0 {
-			return err
-		}
-		var one int
-		if n, err = t.get(ctx, &one, look, id); err == nil && n == 0 {
-			err = storage.ErrNotFound
-		}
-		return err
-	})
+	var row jobRow
+	n, err := t.get(ctx, &row, look, id)
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	if err == nil {
+		was, err = row.job()
+	}
+	if err == nil {
+		n, err = t.do(ctx, query, args...)
+	}
 	if err != nil {
-		return fmt.Errorf("retry job %d: %w", id, err)
+		return storage.Job{}, false, fmt.Errorf("retry job %d: %w", id, err)
 	}
-	return nil
+	return was, n > 0, nil
 }
 
 // change is Write for the store's own bookkeeping.
