@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -305,5 +306,43 @@ func TestWalksAfterAClockThatWasAhead(t *testing.T) {
 		if n := s.reminded(u); n != 1 {
 			s.t.Errorf("reminded %d times", n)
 		}
+	})
+}
+
+// forgetfulLMS does not find what it is to reset, once.
+type forgetfulLMS struct {
+	lifecycle.LMS
+	course string
+}
+
+func (l *forgetfulLMS) Reset(ctx context.Context, id, course string) error {
+	if course == l.course {
+		l.course = ""
+		return fmt.Errorf("%w: not assigned", lifecycle.ErrLMSGone)
+	}
+	return l.LMS.Reset(ctx, id, course)
+}
+
+// A course that somebody took from a learner is assigned again; what was reset
+// before is not reset again, for they may have begun.
+func TestResetsAreNotRepeated(t *testing.T) {
+	atSchool(t, func(s *school) {
+		s.fake.Set(litmosfake.Knobs{HookLose: true})
+		u, id := s.enrolled("ana", "Registered Nurse")
+		s.complete(id, time.Time{}, "C-1", "C-2")
+		s.pollNow()
+		s.tell()
+		s.Service = s.serviceWith(&forgetfulLMS{LMS: s.lms, course: "C-2"})
+		s.until(u, 20*day)
+		s.sweep()
+		s.fake.Calls()
+		s.tell()
+		s.clock.pass(5 * time.Minute)
+		s.tell()
+		calls := s.fake.Calls()
+		if n := count(calls, "PUT /users/{id}/courses/{course}/reset"); n != 2 || !slices.Contains(calls, "POST /users/{id}/courses") {
+			s.t.Errorf("%d resets, want one of each course: %v", n, calls)
+		}
+		s.assigned(s.is(u.ID, storage.LearnerEnrolled).LMSID, both)
 	})
 }

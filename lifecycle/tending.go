@@ -333,7 +333,7 @@ func (s *Service) stumble(ctx context.Context, l storage.Learner, failed error) 
 			return &audit.Draft{Action: "learner.refused", Sentence: "The LMS refused what the user's training needs; an operator must look.", Fields: []audit.Field{personal("why", l.Why)}}
 		}
 		if errors.Is(failed, ErrLMSGone) {
-			l.State, l.Modules, l.Resets = storage.LearnerWaiting, nil, nil // enrolled anew
+			l.State, l.Modules = storage.LearnerWaiting, nil // enrolled anew, by another id if the record is gone
 		}
 		pause := min(firstTry<<min(l.Tries, 8), lastTry)
 		if errors.Is(failed, ErrLMSKey) {
