@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/healthix/healthix-scim/api/auth"
+	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
@@ -71,6 +72,9 @@ type Deeds interface {
 	RetryJob(ctx context.Context, by lifecycle.Actor, id int64) error
 	ReadLog(ctx context.Context, by lifecycle.Actor, r lifecycle.Reading) error
 	Settle(ctx context.Context, at time.Time) error
+	Checkpoint(ctx context.Context) (string, error)
+	ProveInclusion(ctx context.Context, participant, entry string, size int64) (lifecycle.Inclusion, error)
+	ProveConsistency(ctx context.Context, from, to int64) (proof []audit.Digest, size int64, err error)
 }
 
 // Store is what the front door asks of the store beside its Reader.

@@ -97,6 +97,7 @@ func newHouseAt(t *testing.T, address string, change func(*Options)) *house {
 	key := bytes.Repeat([]byte("k"), 32)
 	h.service, err = lifecycle.New(lifecycle.Options{
 		Store: h.store, Mailer: noMail{}, Key: key, PortalURL: "http://house.example/portal", Log: log, Clock: h.now,
+		LogKeys: []ed25519.PrivateKey{ed25519.NewKeyFromSeed(key)},
 	})
 	if err != nil {
 		t.Fatal(err)

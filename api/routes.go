@@ -94,6 +94,12 @@ func (s *server) table() []route {
 
 		{method: get, path: root + "/audit/events", summary: "The record's entries, newest first, with what was not erased of their values", scopes: staff, shows: people,
 			query: []string{"participant", "user", "actor", "action", "from", "to", "cursor", "limit"}, do: typed(s.listEvents)},
+		{method: get, path: root + "/audit/checkpoint", summary: "The newest checkpoint of the record: a signed note (C2SP), with Accept: application/json taken apart", scopes: staff, shows: nothing,
+			also: []string{noteType}, do: typed(s.getCheckpoint)},
+		{method: get, path: root + "/audit/proof/inclusion", summary: "Proof that an entry stands in the log of a size; without one, of the newest checkpoint's", scopes: staff, shows: people,
+			query: []string{"event", "size"}, do: typed(s.getInclusion)},
+		{method: get, path: root + "/audit/proof/consistency", summary: "Proof that the log of size to continues the one of size from; without to, the newest checkpoint's", scopes: staff, shows: nothing,
+			query: []string{"from", "to"}, do: typed(s.getConsistency)},
 		{method: get, path: root + "/reports/access", summary: "Who has, or had at an instant, which access: everybody, deleted people too; as CSV with format=csv", scopes: staff, shows: people,
 			query: []string{"participant", "asOf", "format"}, also: []string{csvType}, do: typed(s.reportAccess)},
 

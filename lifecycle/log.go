@@ -305,6 +305,11 @@ type Inclusion struct {
 	Checkpoint string // signed, of that size; "" when none of that size is known
 }
 
+// Leaf is what the log says of the entry.
+func (in Inclusion) Leaf() audit.Leaf {
+	return leafAt(in.Position, audit.Sum(in.Entry.Canonical))
+}
+
 // ProveInclusion proves that an entry stands in the log of a size; 0 is the
 // newest checkpoint's.
 func (s *Service) ProveInclusion(ctx context.Context, participant, entry string, size int64) (Inclusion, error) {
