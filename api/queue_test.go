@@ -66,7 +66,7 @@ func TestQueueByAge(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the queue is %v, want %v", got, want)
 	}
-	for query, says := range map[string]string{"sort=since": "gate is missing", "gate=approval&sort=name": "expected only since"} {
+	for query, says := range map[string]string{"sort=since": "gate is missing", "gate=approval&sort=name": "expected only since", "gate=approval&sort=since&asOf=2026-01-01T00:00:00Z": "leave sort or asOf out"} {
 		if got := h.must(400, "GET", root+"/users?"+query, operator, ""); !strings.Contains(got.body, says) {
 			t.Errorf("%s: %s", query, got.body)
 		}

@@ -134,8 +134,12 @@ func userFilter(c *call) (storage.Filter, error) {
 	if err := oneOf("sort", q.Get("sort"), []string{"since"}); err != nil {
 		return nil, err
 	}
-	if q.Get("sort") != "" && q.Get("gate") == "" {
+	switch {
+	case q.Get("sort") == "":
+	case q.Get("gate") == "":
 		return nil, lifecycle.Faultf(lifecycle.KindInvalid, "gate", "gate is missing; name the gate since which people are to be sorted")
+	case q.Get("asOf") != "":
+		return nil, lifecycle.Faultf(lifecycle.KindInvalid, "sort", "sort is for who waits now; leave sort or asOf out")
 	}
 	all := storage.And{}
 	if text := storage.FoldKey(q.Get("q")); text != "" {
