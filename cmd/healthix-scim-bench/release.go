@@ -19,19 +19,32 @@ import (
 // question, held against the bare echo round by round.
 func (s *stage) releases(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(os.Stderr, "releasing %d people\n", s.o.releases)
+	before, err := memory(s.server.Process.Pid)
+	if err != nil {
+		return err
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	most := make(chan int64, 1)
+	go func() { most <- s.peak(watching) }()
+
 	ids := make([]string, s.o.releases)
-	err := s.each(len(ids), func(i int) (err error) {
+	creates := paceOf(len(ids))
+	err = s.each(len(ids), func(i int) (err error) {
 		ids[i], err = s.make(ctx, s.o.users+i)
+		creates.done()
 		return err
 	})
 	if err == nil {
 		err = s.drain(ctx)
 	}
+	invited := time.Since(creates.begin)
 	if err != nil {
 		return fmt.Errorf("people to be released: %w", err)
 	}
 
-	begin := time.Now()
+	evidence := paceOf(2 * len(ids))
+	begin := evidence.begin
 	completed := begin.Add(-time.Hour).UTC().Format(time.RFC3339)
 	err = s.each(len(ids), func(i int) error {
 		for _, module := range []string{"nys-policy", "clinical-access"} {
@@ -39,6 +52,7 @@ func (s *stage) releases(ctx context.Context, out io.Writer) error {
 			if err := s.evidence(ctx, ids[i], body); err != nil {
 				return err
 			}
+			evidence.done()
 		}
 		return nil
 	})
@@ -50,6 +64,7 @@ func (s *stage) releases(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("release people: %w", err)
 	}
 	took := time.Since(begin)
+	stop()
 	names := make([]string, len(ids))
 	err = s.each(len(ids), func(i int) (err error) {
 		names[i], err = s.released(ctx, ids[i])
@@ -59,8 +74,10 @@ func (s *stage) releases(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	n := float64(len(ids))
-	fmt.Fprintf(out, "%d people released: evidence %.1f s (%.0f a second), all links mailed after %.1f s (%.0f people and jobs a second)\n\n", //nolint:errcheck // the terminal
+	fmt.Fprintf(out, "%d people released: evidence %.1f s (%.0f a second), all links mailed after %.1f s (%.0f people and jobs a second)\n", //nolint:errcheck // the terminal
 		len(ids), recorded.Seconds(), 2*n/recorded.Seconds(), took.Seconds(), n/took.Seconds())
+	fmt.Fprintf(out, "created in %.1f s and invited after %.1f s; %s; evidence: %s; memory %d MB before, %d MB at most\n\n", //nolint:errcheck // the terminal
+		creates.took().Seconds(), invited.Seconds(), creates, evidence, before>>20, <-most>>20)
 
 	check := s.load(func(client, n int) shot {
 		return shot{method: http.MethodGet, url: s.url + "/api/v1/access/" + names[(client*7919+n)%len(names)], status: http.StatusOK, token: s.portal}
@@ -87,6 +104,33 @@ func (s *stage) releases(ctx context.Context, out io.Writer) error {
 		span(median(checks, checks, func(a, _ result) float64 { return float64(a.p99) })),
 		median(checks, echoes, func(a, b result) float64 { return a.rate / b.rate }))
 	return w.Flush()
+}
+
+// pace is how fast many equal things went, and whether they slowed down.
+type pace struct {
+	n     int
+	begin time.Time
+	count atomic.Int64
+	marks [11]atomic.Int64 // nanoseconds after begin at which each tenth was done
+}
+
+func paceOf(n int) *pace { return &pace{n: n, begin: time.Now()} }
+
+func (p *pace) done() {
+	if i := int(p.count.Add(1)); i*10%p.n < 10 {
+		p.marks[i*10/p.n].Store(int64(time.Since(p.begin)))
+	}
+}
+
+func (p *pace) took() time.Duration { return time.Duration(p.marks[10].Load()) }
+
+// rate of one tenth, per second; the first is 1.
+func (p *pace) rate(tenth int) float64 {
+	return float64(p.n) / 10 / time.Duration(p.marks[tenth].Load()-p.marks[tenth-1].Load()).Seconds()
+}
+
+func (p *pace) String() string {
+	return fmt.Sprintf("%.0f a second in the first tenth, %.0f in the fifth, %.0f in the last", p.rate(1), p.rate(5), p.rate(10))
 }
 
 // each does something for 0 to n-1 from o.clients sides; the first error ends it.
