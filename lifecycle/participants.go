@@ -131,16 +131,22 @@ func (s *Service) SuspendParticipant(ctx context.Context, by Actor, id, reason s
 	})
 }
 
-// ResumeParticipant ends a suspension. Access released before returns at once;
+// ResumeParticipant ends a suspension; where there is none, it ends what a
+// recovery of the database closed. Access released before returns at once;
 // first releases follow by jobs, each in a transaction of its own (product
 // rule 3).
 func (s *Service) ResumeParticipant(ctx context.Context, by Actor, id string) (storage.Participant, error) {
 	return s.moveParticipant(ctx, by, id, func(p *storage.Participant, _ time.Time) (action, sentence string, err error) {
-		if p.Status == "active" {
+		switch {
+		case p.Status != "active":
+			p.Status, p.Reason = "active", ""
+			return "participant.resumed", "The participant was resumed.", nil
+		case p.Recovering != nil:
+			p.Recovering = nil
+			return "participant.recovered", "The participant was opened after the restore of the database, before its identity provider had told of everybody.", nil
+		default:
 			return "", "", nil
 		}
-		p.Status, p.Reason = "active", ""
-		return "participant.resumed", "The participant was resumed.", nil
 	})
 }
 
@@ -178,7 +184,7 @@ func (s *Service) moveParticipant(ctx context.Context, by Actor, id string, f fu
 			return err
 		}
 		kept = p
-		if old.Status != p.Status || old.Mode != p.Mode {
+		if old.Status != p.Status || old.Mode != p.Mode || old.State().Recovering != p.State().Recovering {
 			if err := noteAccessOfAll(ctx, tx, p.ID); err != nil {
 				return fmt.Errorf("change of access of everybody: %w", err)
 			}
@@ -214,6 +220,9 @@ func (s *Service) keepParticipant(ctx context.Context, tx storage.Tx, by Actor, 
 		public("sso", fmt.Sprint(p.Settings.SSO)), public("sharedExternalId", fmt.Sprint(p.Settings.SharedExternalID)),
 		public("breaker", p.Settings.Breaker), public("digest", p.Settings.Digest),
 		personal("contacts", strings.Join(p.Settings.Contacts, " ")),
+	}
+	if p.Recovering != nil {
+		fields = append(fields, public("recovering", audit.Stamp(*p.Recovering)))
 	}
 	if p.Reason != "" {
 		fields = append(fields, personal("reason", p.Reason))

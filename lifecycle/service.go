@@ -30,6 +30,10 @@ type Options struct {
 	// of before a change of keys, sign along. None: nothing is signed.
 	LogKeys []ed25519.PrivateKey
 
+	Offsite      Offsite       // where checkpoints go; nil: nowhere
+	OffsiteEvery time.Duration // how often they leave; 0: 1h
+	Stream       Stream        // where entries go; nil: nowhere
+
 	ClientTokenTTL time.Duration // how long a token lives that an OAuth client fetched, from 1m to 12h; 0: 1h
 
 	LMS LMS // where people are trained; nil: invitations go out without enrolment
@@ -56,6 +60,14 @@ type Service struct {
 
 	logKeys []ed25519.PrivateKey
 	signers atomic.Pointer[[]*audit.Signer] // of logKeys
+
+	offsite       Offsite
+	offsiteEvery  time.Duration
+	offsiteFailed atomic.Int64
+	gap           atomic.Pointer[Gap]
+	compared      atomic.Bool // with what left, at least once
+	stream        Stream
+	streamFailed  atomic.Int64
 
 	letters *templates
 
@@ -86,6 +98,10 @@ func New(o Options) (*Service, error) {
 		letters: letters,
 		store:   o.Store, mailer: o.Mailer, codeKey: codeKey, portalURL: o.PortalURL,
 		random: o.Random, clock: o.Clock, log: o.Log, clientTokenTTL: ttl, lms: o.LMS, logKeys: o.LogKeys,
+		offsite: o.Offsite, offsiteEvery: o.OffsiteEvery, stream: o.Stream,
+	}
+	if s.offsiteEvery == 0 {
+		s.offsiteEvery = time.Hour
 	}
 	if s.random == nil {
 		s.random = rand.Reader
