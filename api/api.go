@@ -65,6 +65,10 @@ type Deeds interface {
 	ApplyPlan(ctx context.Context, by lifecycle.Actor, id string, at *time.Time) (storage.Plan, error)
 	WaitPlan(ctx context.Context, id, state string, patience time.Duration) (storage.Plan, error)
 
+	StartReview(ctx context.Context, by lifecycle.Actor, spec lifecycle.ReviewSpec) (storage.Review, error)
+	DecideReview(ctx context.Context, by lifecycle.Actor, review, user string, d lifecycle.ReviewDecision) (storage.ReviewItem, storage.User, error)
+	CloseReview(ctx context.Context, by lifecycle.Actor, id string) (storage.Review, error)
+
 	HintCompletion(ctx context.Context, learner string) error
 	EnrolAnew(ctx context.Context, by lifecycle.Actor, user string) error
 	RetryLearners(ctx context.Context, by lifecycle.Actor) (int, error)

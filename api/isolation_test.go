@@ -5,9 +5,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
+	"github.com/healthix/healthix-scim/storage"
 )
 
 // TestOthersDoNotExist asks every route with tokens bound to one participant
@@ -15,6 +17,7 @@ import (
 // is done.
 func TestOthersDoNotExist(t *testing.T) {
 	h := newHouse(t, nil)
+	h.train(h.general)
 	foreignToken, err := h.service.IssueToken(t.Context(), operator, spec(auth.ScopeSCIM, "general"))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +48,19 @@ func TestOthersDoNotExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	review, err := h.service.StartReview(t.Context(), operator, lifecycle.ReviewSpec{Participant: "general", Due: h.now().Add(time.Hour)})
+	if err == nil {
+		err = h.service.Do(t.Context(), storage.Job{Kind: lifecycle.JobReview, Subject: review.ID})
+	}
+	if err == nil {
+		_, err = h.store.GetReviewItem(t.Context(), review.ID, h.general.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	bodies := map[string]string{
+		"POST /reviews":                   `{"participant":"general","due":"2100-01-01T00:00:00Z"}`,
+		"POST /reviews/{id}/items/{user}": `{"decision":"revoke","ifVersion":1}`,
 		"POST /users/{id}/deactivate":     `{"givenName":"Generosa","familyName":"Okafor","email":"generosa.okafor@general.example"}`,
 		"PUT /users/{id}/clinical-alerts": `{"value":"alerts"}`,
 		"POST /users/{id}/evidence":       `{"module":"m","completedAt":"2026-03-02T12:00:00Z"}`,
@@ -83,6 +98,8 @@ func TestOthersDoNotExist(t *testing.T) {
 			return []string{foreignToken.ID, ownManager.ID}
 		case strings.HasPrefix(path, root+"/clients"):
 			return []string{foreignClient.ID}
+		case strings.HasPrefix(path, root+"/reviews"):
+			return []string{review.ID}
 		case strings.HasPrefix(path, plansPath):
 			return []string{overlay.ID}
 		default:
@@ -98,7 +115,7 @@ func TestOthersDoNotExist(t *testing.T) {
 			t.Run(scope+" "+name, func(t *testing.T) {
 				h := &house{t: t, url: h.url}
 				for _, id := range ids(rt.path) {
-					path := strings.NewReplacer("{id}", id, "{hold}", hold.ID, "{evidence}", hold.ID, "{username}", "general1", "{key}", "ward").Replace(rt.path)
+					path := strings.NewReplacer("{id}", id, "{hold}", hold.ID, "{evidence}", hold.ID, "{username}", "general1", "{key}", "ward", "{user}", h.general.ID).Replace(rt.path)
 					got := h.ask(rt.method, path, token, bodies[name])
 					list := rt.method == http.MethodGet && path == rt.path && got.status == http.StatusOK
 					if !list && got.status != http.StatusForbidden && got.status != http.StatusNotFound {
@@ -118,6 +135,9 @@ func TestOthersDoNotExist(t *testing.T) {
 	}
 	if plans, err := h.store.ListPlans(t.Context(), 10); err != nil || len(plans) != 1 || plans[0].Row != overlay.Row {
 		t.Errorf("%d plans, or one that moved: %v", len(plans), err)
+	}
+	if item, err := h.store.GetReviewItem(t.Context(), review.ID, h.general.ID); err != nil || item.Decision != "" || item.Comment != "" {
+		t.Errorf("the other participant's review moved: %+v, %v", item, err)
 	}
 	after, err := h.store.GetUser(t.Context(), "general", h.general.ID)
 	if err != nil || after.Version != before.Version {

@@ -30,6 +30,9 @@ type Metrics struct {
 	expires  *prometheus.GaugeVec
 	expiring map[string]time.Duration // what expires holds, by participant
 
+	undecided *prometheus.GaugeVec
+	late      map[string]bool // whom undecided names
+
 	lms lmsGauges
 }
 
@@ -62,12 +65,12 @@ func NewMetrics() *Metrics {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "healthix_request_log_lost_total", Help: "Requests that are missing in the request log, by reason.",
 		}, []string{"reason"}),
-		expires: newExpiries(),
+		expires: newExpiries(), undecided: newUndecided(),
 	}
 	for _, reason := range []string{lostToQueue, lostToStore, lostToStrangers} {
 		m.lost.WithLabelValues(reason)
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.jobs, m.version, m.plans, m.breakers, m.lost, m.expires,
+	m.registry.MustRegister(m.requests, m.durations, m.leniencies, m.jobs, m.version, m.plans, m.breakers, m.lost, m.expires, m.undecided,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -20,6 +20,7 @@ var (
 	staff     = []string{auth.ScopeOperator, auth.ScopeAuditor}
 	portals   = []string{auth.ScopePortal}
 	machines  = []string{auth.ScopeSCIM, auth.ScopeAuditor}
+	reviewers = []string{auth.ScopeAUM}
 )
 
 const (
@@ -68,6 +69,16 @@ func (s *server) table() []route {
 		{method: del, path: root + "/users/{id}/holds/{hold}", summary: "Lift a hold", scopes: operators, shows: nothing, do: typed(s.liftHold)},
 		{method: post, path: root + "/users/{id}/activation", summary: "Send a new activation link; the old one is void", scopes: managers, shows: nothing, do: typed(s.resendActivation)},
 		{method: put, path: root + "/users/{id}/clinical-alerts", summary: "Ask for clinical alerts", scopes: managers, shows: people, do: typed(s.setClinicalAlerts)},
+
+		{method: get, path: root + "/reviews", summary: "List access reviews, newest first", scopes: readers, shows: nothing,
+			query: []string{"participant", "state", "cursor", "limit"}, do: typed(s.listReviews)},
+		{method: post, path: root + "/reviews", summary: "Start an access review of everybody at a participant who has access now", scopes: operators, shows: nothing, status: 201, do: typed(s.startReview)},
+		{method: get, path: root + "/reviews/{id}", summary: "One access review", scopes: readers, shows: nothing, do: typed(s.getReview)},
+		{method: get, path: root + "/reviews/{id}/items", summary: "The people in a review, as they are now, with what was decided", scopes: readers, shows: people,
+			query: []string{"state", "cursor", "limit"}, do: typed(s.listReviewItems)},
+		{method: post, path: root + "/reviews/{id}/items/{user}", summary: "Keep a person's access, revoke it, or comment", scopes: reviewers, shows: people, do: typed(s.decideReview)},
+		{method: post, path: root + "/reviews/{id}/close", summary: "Close a review: everybody is decided about, or its deadline has passed", scopes: operators, shows: nothing, do: typed(s.closeReview)},
+		{method: get, path: root + "/reviews/{id}/report", summary: "The report of a closed review, byte by byte what the entry of its closing has the digest of", scopes: readers, shows: people, do: typed(s.getReviewReport)},
 
 		{method: get, path: root + "/titles/unmapped", summary: "Titles that wait for a person, those with most people first, with what may be meant", scopes: readers, shows: nothing,
 			query: []string{"participant", "cursor"}, do: typed(s.listUnmapped)},

@@ -30,6 +30,7 @@ type commands struct {
 	Policy      policyCommands      `cmd:"" help:"Titles, roles and gates."`
 	User        userCommands        `cmd:"" help:"People and their access."`
 	Audit       auditCommands       `cmd:"" help:"The record, and the proof that nobody edited it."`
+	Review      reviewCommands      `cmd:"" help:"Access reviews: who keeps their access."`
 	Jobs        jobsCommands        `cmd:"" help:"Work that deeds promised."`
 	Healthcheck healthcheckCommand  `cmd:"" help:"Ask the server at the configured address whether it is ready."`
 	Version     versionCommand      `cmd:"" help:"Print the version."`

@@ -230,6 +230,7 @@ func (s *server) gauge(ctx context.Context) {
 		if cases, err := s.house.store.ListOpenCases(ctx); err == nil {
 			s.metrics.Breakers(cases)
 		}
+		s.gaugeReviews(ctx)
 		if training, err := s.house.deeds.LMSState(ctx); err == nil && training != nil {
 			s.metrics.LMS(*training)
 		}
