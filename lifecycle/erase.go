@@ -49,8 +49,8 @@ func (s *Service) EraseUser(ctx context.Context, by Actor, id string, revokedBef
 }
 
 // revokedSince is when the newest of a user's times without access began.
-func revokedSince(ctx context.Context, tx storage.Tx, id string) (time.Time, error) {
-	versions, err := tx.ListHistory(ctx, id)
+func revokedSince(ctx context.Context, read storage.Reader, id string) (time.Time, error) {
+	versions, err := read.ListHistory(ctx, id)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -102,27 +102,26 @@ func (s *Service) erase(ctx context.Context, tx storage.Tx, by Actor, old storag
 // ListErasable hands ids of users to do who were revoked before an instant and
 // not erased yet. It looks at everybody once, page by page.
 func (s *Service) ListErasable(ctx context.Context, participant string, revokedBefore time.Time, do func(id string) error) error {
-	// Who was revoked by then, and is now, may have been something else between:
-	// EraseUser looks at their history.
 	return EachUserAt(ctx, s.store, participant, revokedBefore, func(page []storage.User) error {
-		var ids []string
 		for _, u := range page {
-			if u.Decision.Status == policy.StatusRevoked && u.Erased == nil {
-				ids = append(ids, u.ID)
-			}
-		}
-		if len(ids) == 0 {
-			return nil
-		}
-		now, err := s.store.ListUsersByID(ctx, ids)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if u, found := now[id]; !found || u.Erased != nil || u.Decision.Status != policy.StatusRevoked {
+			if u.Decision.Status != policy.StatusRevoked || u.Erased != nil {
 				continue
 			}
-			if err := do(id); err != nil {
+			now, err := s.store.ListUsersByID(ctx, []string{u.ID})
+			if err != nil {
+				return err
+			}
+			if now[u.ID].Erased != nil || now[u.ID].Decision.Status != policy.StatusRevoked {
+				continue
+			}
+			since, err := revokedSince(ctx, s.store, u.ID) // they may have been something else between
+			if err != nil {
+				return err
+			}
+			if !since.Before(revokedBefore) {
+				continue
+			}
+			if err := do(u.ID); err != nil {
 				return err
 			}
 		}

@@ -45,8 +45,22 @@ func TestErase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		back := h.create(mercy, person("bea", "Registered Nurse")) // was away then, and came back
+		h.change(mercy, back.ID, set("active", false))
+		h.clock.pass(time.Hour)
+		then := h.Now()
+		h.change(mercy, back.ID, set("active", true))
+		h.change(mercy, back.ID, set("active", false))
+		if err := h.ListErasable(h.ctx, "", then, func(id string) error {
+			if id == back.ID {
+				t.Error("somebody is erasable who was revoked later")
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 		var erasable []string
-		if err := h.ListErasable(h.ctx, "", h.Now(), func(id string) error { erasable = append(erasable, id); return nil }); err != nil {
+		if err := h.ListErasable(h.ctx, "mercy", left.Add(time.Minute), func(id string) error { erasable = append(erasable, id); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if len(erasable) != 1 || erasable[0] != u.ID {

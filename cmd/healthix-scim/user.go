@@ -12,8 +12,9 @@ import (
 )
 
 type userCommands struct {
-	List userList `cmd:"" help:"List people, oldest first."`
-	Show userShow `cmd:"" help:"Show one person: access, gates and why."`
+	List  userList  `cmd:"" help:"List people, oldest first."`
+	Show  userShow  `cmd:"" help:"Show one person: access, gates and why."`
+	Erase userErase `cmd:"" help:"Erase what is personal of somebody who was revoked, once the record of them need not be kept any more. There is no way back."`
 }
 
 type userList struct {
