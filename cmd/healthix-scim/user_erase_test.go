@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,6 +36,10 @@ func TestErasePastRetention(t *testing.T) {
 	kept := s.run("audit", "checkpoint")
 	if got := s.run("user", "erase", "--past-retention", "--participant", "mercy"); got != long {
 		t.Errorf("erased %q, want %s", got, long)
+	}
+	file, err := os.ReadFile(filepath.Join(s.folder, "healthix.db"))
+	if err != nil || bytes.Contains(bytes.ToLower(file), []byte("quintana")) || !bytes.Contains(file, []byte("renata")) {
+		t.Errorf("the file still knows who it was, or knows nobody; %v", err)
 	}
 	after := s.run("audit", "export")
 	if strings.Contains(strings.ToLower(after), "quintana") || !strings.Contains(after, "renata") || !strings.Contains(after, `"user.erased"`) {

@@ -130,7 +130,8 @@ func (s *Store) connectSQLite(ctx context.Context, path string) error {
 		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 			"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 			// With recursive triggers, "insert or replace" meets those that refuse a delete.
-			"&_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)" + more
+			// What is deleted is overwritten: an erasure leaves nothing in the file.
+			"&_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)&_pragma=secure_delete(1)" + more
 		db, err := sql.Open("sqlite", dsn)
 		if err != nil {
 			return nil, nil, err
