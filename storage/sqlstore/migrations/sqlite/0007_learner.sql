@@ -11,7 +11,7 @@ create table learner (
   why         text not null,  -- it was refused, or waits still; ids only
   modules     text not null,  -- courses and paths assigned, JSON array of the LMS's ids
   refresh     text not null,  -- modules to be taken again, JSON array of the policy's ids
-  resets      text not null,  -- by course, the completion after which it was reset, JSON object
+  resets      text not null,  -- by course, the end of the training for which it was reset, JSON object
   invite      text not null,  -- key of the invitation that waits for the enrolment, '' for none
   policy      integer not null,  -- version that it was brought in line with
   due         integer,  -- when the LMS is told next
@@ -26,8 +26,6 @@ create index learner_due on learner (due, user_id) where due is not null;
 create index learner_asked on learner (asked, user_id) where asked is not null;
 create index learner_state on learner (state, user_id);
 create index learner_participant on learner (participant, user_id);
-create index learner_policy on learner (policy, user_id) where state <> 'off';
-create index learner_invite on learner (user_id) where invite <> '';
 
 -- How far a walk came that is taken up again.
 create table bookmark (
