@@ -163,6 +163,10 @@ func (s *Service) Redeem(ctx context.Context, by Actor, code, idempotencyKey str
 		if err != nil {
 			return fmt.Errorf("activation %s: %w", found.ID, err)
 		}
+		at, err := tx.GetParticipant(ctx, u.Participant)
+		if err != nil {
+			return fmt.Errorf("participant %s: %w", u.Participant, err)
+		}
 		now := tx.Now()
 		key := sha256.Sum256([]byte(idempotencyKey))
 		repeats := link.Redeemed != nil && idempotencyKey != "" && link.RedeemKey == hex.EncodeToString(key[:]) && now.Sub(*link.Redeemed) < repeatLife
@@ -170,9 +174,10 @@ func (s *Service) Redeem(ctx context.Context, by Actor, code, idempotencyKey str
 		if repeats { // it was used in time
 			link.Expires = link.Redeemed.Add(repeatLife)
 		}
-		if !LinkLives(link, u, now) || (link.Redeemed != nil && !repeats) {
+		// Where people sign on by themselves, no link makes a password.
+		if !LinkLives(link, u, now) || at.Settings.SSO || (link.Redeemed != nil && !repeats) {
 			refused = errNotACode()
-			entry.Action, entry.Sentence = "activation.refused", "An activation link was presented that is used, void or expired, or whose access is closed."
+			entry.Action, entry.Sentence = "activation.refused", "An activation link was presented that is used, void or expired, or whose access is closed, or where people sign on by themselves."
 			return s.entry(ctx, tx, by, entry) // a refusal is kept (product rule 15)
 		}
 		d := u.Access(now)
