@@ -15,7 +15,8 @@ import (
 )
 
 // ReviewHead is a closing report without its people. Instants are UTC with
-// microseconds, as entries have them.
+// microseconds, as entries have them. Which operators started and closed the
+// review stands in the entries, which are not for the participant's eyes.
 type ReviewHead struct {
 	V           int          `json:"v"`
 	Review      string       `json:"review"`
@@ -23,10 +24,8 @@ type ReviewHead struct {
 	AsOf        string       `json:"asOf"` // it is about who had access then
 	Due         string       `json:"due"`
 	OnSilence   string       `json:"onSilence"`
-	StartedBy   string       `json:"startedBy"`
 	Escalated   string       `json:"escalated,omitempty"`
 	Closed      string       `json:"closed"`
-	ClosedBy    string       `json:"closedBy"`
 	Entry       string       `json:"entry"` // of the closing, which holds this report's digest
 	Totals      ReviewTotals `json:"totals"`
 }
@@ -86,7 +85,7 @@ func writeReport(ctx context.Context, read storage.Reader, r storage.Review, w i
 	}
 	head := ReviewHead{
 		V: 1, Review: r.ID, Participant: r.Participant, AsOf: audit.Stamp(r.AsOf), Due: audit.Stamp(r.Due), OnSilence: r.OnSilence,
-		StartedBy: r.StartedBy, Escalated: stampOf(r.Escalated), Closed: stampOf(r.Closed), ClosedBy: r.ClosedBy, Entry: r.Entry,
+		Escalated: stampOf(r.Escalated), Closed: stampOf(r.Closed), Entry: r.Entry,
 		Totals: TotalsOf(tally[r.ID]),
 	}
 	begin, err := compactJSON(head)
