@@ -12,11 +12,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the outputs in docs/policy.md anew")
+var update = flag.Bool("update", false, "write the outputs in the tours of docs anew")
 
-const policyTour = "../../docs/policy.md"
-
-// tourBlock is lines for a shell in docs/policy.md, and the output that follows
+// tourBlock is lines for a shell in a page of docs, and the output that follows
 // them there.
 var tourBlock = regexp.MustCompile("(?m)^```sh tour\n((?:.*\n)*?)```\n(?:\n```text\n((?:.*\n)*?)```\n)?")
 
@@ -30,6 +28,9 @@ var passing = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "ID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "DIGEST"},
+	{regexp.MustCompile(`\+[0-9a-f]{8}\+\S{44}`), "+KEY"},
+	{regexp.MustCompile(`\bkey [0-9a-f]{8}\b`), "key KEY"},
+	{regexp.MustCompile(`(?m)[A-Za-z0-9+/]{43,}=*$`), "BASE64"}, // roots and signatures
 	{regexp.MustCompile(`\d+( of \d+)? (tests|rows)`), "N"}, // of the default policy
 	{regexp.MustCompile(`policy\.tests\.csv:\d+`), "LINE"},
 	{regexp.MustCompile(`"score":[0-9.]+`), "SCORE"},
@@ -48,12 +49,25 @@ func masked(text string) string {
 // that anew.
 func TestTourOfPolicy(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(policyTour)
+	takeTour(t, "../../docs/policy.md", 8)
+}
+
+// So does what docs/audit.md shows an auditor.
+func TestTourOfAudit(t *testing.T) {
+	t.Parallel()
+	takeTour(t, "../../docs/audit.md", 6)
+}
+
+// takeTour runs the blocks of a page in one shell and holds what they print
+// against what the page shows.
+func takeTour(t *testing.T, page string, least int) {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := tourBlock.FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 8 {
+	if len(blocks) < least {
 		t.Fatalf("the tour has %d blocks", len(blocks))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,14 +107,14 @@ func TestTourOfPolicy(t *testing.T) {
 			}
 			return lines + "\n```text\n" + said[i] + "```\n"
 		})
-		if err := os.WriteFile(policyTour, []byte(anew), 0o644); err != nil {
+		if err := os.WriteFile(page, []byte(anew), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	for i, b := range blocks {
 		if masked(said[i]) != masked(b[2]) {
-			t.Errorf("%s\nshows\n%s\ndocs/policy.md says\n%s", b[1], said[i], b[2])
+			t.Errorf("%s\nshows\n%s\n%s says\n%s", b[1], said[i], filepath.Base(page), b[2])
 		}
 	}
 }
