@@ -271,6 +271,12 @@ func (w *asOfWalk) turns(r *rapid.T, before, after note) {
 		if err != nil || told(at, from) != told(u, from) {
 			r.Fatalf("%s from %s on, after %s: %v\n%s\nwant\n%s", u.UserName, from, after.deed, err, told(at, from), told(u, from))
 		}
+		for at, listed := range map[time.Time]bool{from: true, from.Add(-time.Microsecond): there} {
+			users, err := w.store.ListUsersAt(w.ctx, storage.AsOfQuery{At: at, Limit: 1000})
+			if err != nil || slices.ContainsFunc(users, func(o storage.User) bool { return o.ID == id }) != listed {
+				r.Fatalf("%s is listed at %s: %t, want %t; %v", u.UserName, at, !listed, listed, err)
+			}
+		}
 		last := from.Add(-time.Microsecond)
 		at, err = w.store.GetUserAt(w.ctx, "", id, last)
 		switch {
