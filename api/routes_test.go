@@ -76,7 +76,7 @@ func showsPeople(t reflect.Type, seen map[reflect.Type]bool) bool {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if slices.Contains([]string{"userName", "givenName", "email", "mobile", "user", "note"}, name) && f.IsExported() && t != reflect.TypeFor[PlanView]() && t != reflect.TypeFor[ReviewView]() { // their notes are about all
+		if slices.Contains([]string{"userName", "givenName", "email", "mobile", "user"}, name) && f.IsExported() && t != reflect.TypeFor[PlanView]() && t != reflect.TypeFor[ReviewView]() { // their notes are about all
 			return true
 		}
 		if f.IsExported() && showsPeople(f.Type, seen) {
