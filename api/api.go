@@ -103,6 +103,7 @@ type Options struct {
 	Version        string         // of the program, for /openapi.json
 	TrustedProxies []netip.Prefix // only they may set Forwarded and X-Forwarded-For
 	RateLimit      Rate           // of a participant without a setting of its own
+	Halted         func() error   // why nothing may be written; nil, or nil from it: all is well
 	Nodes          func() int     // servers that share the limits of rate; nil: this one alone
 	PortalStandIn  bool           // serve /portal/activate
 	PlanPatience   time.Duration  // how long a request waits for a plan before it answers 202; 0: 10 s

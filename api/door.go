@@ -168,9 +168,23 @@ func (s *server) enter(r *http.Request, scopes []string) (auth.Principal, error)
 	t.heard.by(who)
 	for _, scope := range scopes {
 		if scope == who.Scope {
-			return who, nil
+			return who, s.halted(r, who)
 		}
 	}
 	return auth.Principal{}, lifecycle.Faultf(lifecycle.KindForbidden, "",
 		"a token of scope %s may not do this; it takes %s", who.Scope, strings.Join(scopes, " or "))
+}
+
+// halted refuses what must wait until an operator recovered the log: every
+// write, and what the portal asks, for who has access is not known.
+func (s *server) halted(r *http.Request, who auth.Principal) error {
+	if s.Halted == nil {
+		return nil
+	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || isSCIM(r.URL.Path) && strings.HasSuffix(r.URL.Path, "/.search")
+	if why := s.Halted(); why != nil && (!reads || who.Scope == auth.ScopePortal) {
+		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Err: why,
+			Message: "the server waits for an operator: the database was restored, and nothing is written until healthix-scim audit recover; try again later"}
+	}
+	return nil
 }

@@ -33,7 +33,8 @@ type Metrics struct {
 	undecided *prometheus.GaugeVec
 	late      map[string]bool // whom undecided names
 
-	lms lmsGauges
+	lms    lmsGauges
+	record recordGauges
 }
 
 // NewMetrics makes a set of metrics with a registry of its own.

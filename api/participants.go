@@ -22,10 +22,15 @@ type ParticipantView struct {
 	Settings SettingsView `json:"settings"`
 	Reason   string       `json:"reason,omitempty"` // of the last suspension; staff only
 	ClosedAt *time.Time   `json:"closedAt,omitempty"`
-	Created  time.Time    `json:"created"`
-	Changed  time.Time    `json:"changed"`
-	Version  int64        `json:"version"`
-	Breaker  *BreakerView `json:"breaker,omitempty"` // not in lists
+
+	// Recovering is since when gate participant waits, after a restore of the
+	// database, for the identity provider to tell of everybody.
+	Recovering *time.Time `json:"recovering,omitempty"`
+
+	Created time.Time    `json:"created"`
+	Changed time.Time    `json:"changed"`
+	Version int64        `json:"version"`
+	Breaker *BreakerView `json:"breaker,omitempty"` // not in lists
 }
 
 // SettingsView is a participant's own choices.
@@ -47,7 +52,7 @@ func (c *call) participant(p storage.Participant) ParticipantView {
 			SharedExternalID: p.Settings.SharedExternalID, Contacts: append([]string{}, p.Settings.Contacts...),
 			Breaker: p.Settings.Breaker, Digest: p.Settings.Digest,
 		},
-		ClosedAt: p.ClosedAt, Created: p.Created, Changed: p.Changed, Version: p.Version,
+		ClosedAt: p.ClosedAt, Recovering: p.Recovering, Created: p.Created, Changed: p.Changed, Version: p.Version,
 	}
 	if v.Settings.Profile == "" {
 		v.Settings.Profile = "auto"

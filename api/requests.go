@@ -179,6 +179,10 @@ func (x *exchange) mask() (row storage.RequestRow) {
 		switch note.Key {
 		case "leniencies":
 			row.Leniencies = texts(note.Value.Any())
+		case "found": // by a filter, one and no other
+			if id := note.Value.String(); row.Resource == "" && uuids.MatchString(id) {
+				row.Resource = id
+			}
 		case "dropped":
 			for _, name := range texts(note.Value.Any()) {
 				shown, _ := sent.name(name, "")

@@ -62,6 +62,9 @@ func sayBack(w http.ResponseWriter, r *http.Request) {
 		panic(err)
 	}
 	Note(r.Context(), slog.Any("leniencies", []leniency{"op-case"}), slog.Any("dropped", []string{"shoeSize", "ana@x.example"}))
+	if found := r.URL.Query().Get("found"); found != "" {
+		Note(r.Context(), slog.String("found", found))
+	}
 	w.Header().Set("Content-Type", "text/plain") // not always an object
 	if r.Method == http.MethodPost {
 		w.Header().Set("Location", "http://house.example/scim/v2/Users/"+anaID)

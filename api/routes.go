@@ -172,6 +172,12 @@ func (s *server) serveReady(w http.ResponseWriter, r *http.Request) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
+	if s.Halted != nil {
+		if err := s.Halted(); err != nil {
+			s.refuse(w, r, &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: err.Error(), Err: err})
+			return
+		}
+	}
 	if err := s.Store.Ready(ctx); err != nil {
 		s.refuse(w, r, &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Message: "the database does not answer", Err: err})
 		return

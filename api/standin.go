@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
 )
 
@@ -38,6 +39,10 @@ func (s *server) serveStandIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) redeemOnStandIn(w http.ResponseWriter, r *http.Request) {
+	if err := s.halted(r, auth.Principal{Scope: auth.ScopePortal}); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	got, err := s.redeemForm(w, r)
 	if err == nil {
 		s.showStandIn(w, r, http.StatusOK, standInView{Username: got.Username})

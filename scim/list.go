@@ -2,6 +2,7 @@ package scim
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ func (x *exchange) list(resources []*schema.Resource, read func() (query, error)
 	if err != nil {
 		return err
 	}
+	x.remarkFound(parts, q, page)
 	for _, p := range parts {
 		items, err := x.render(p)
 		if err != nil {
@@ -51,6 +53,19 @@ func (x *exchange) list(resources []*schema.Resource, read func() (query, error)
 	}
 	write(x.w, x.r, http.StatusOK, render.AppendPage(make([]byte, 0, 4096), protocol.MessageList, page))
 	return nil
+}
+
+// remarkFound tells whom a filter found when it found exactly one: identity
+// providers ask so for somebody before they write.
+func (x *exchange) remarkFound(parts []*part, q query, page render.Page) {
+	if q.filter == nil || page.Total != 1 {
+		return
+	}
+	for _, p := range parts {
+		if len(p.users) == 1 {
+			x.remarks = append(x.remarks, slog.String("found", p.users[0].ID))
+		}
+	}
 }
 
 // index answers a page by startIndex and count (RFC 7644 §3.4.2.4).

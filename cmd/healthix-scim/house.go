@@ -78,6 +78,10 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	if err := lifecycle.CheckTemplates(p.templates(portal)); err != nil {
 		return nil, fmt.Errorf("%s (%s): %w", variable("mail-templates"), p.settings.MailTemplates, err)
 	}
+	out, err := p.settings.outlets(sender)
+	if err != nil {
+		return nil, err
+	}
 	store, err := p.openStore(ctx)
 	if err != nil {
 		return nil, err
@@ -88,7 +92,7 @@ func (p *program) openHouse(ctx context.Context, portal string) (*house, error) 
 	}
 	h.deeds, err = lifecycle.New(lifecycle.Options{
 		Store: store, Mailer: post{sender}, Key: h.keys.secret, PortalURL: portal, Log: p.log, LMS: training, Templates: p.templates(portal),
-		LogKeys: h.keys.log,
+		LogKeys: h.keys.log, Offsite: out.offsite, OffsiteEvery: out.every, Stream: out.stream,
 	})
 	if err == nil {
 		err = h.deeds.EnsurePolicy(ctx)

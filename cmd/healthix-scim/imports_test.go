@@ -23,7 +23,7 @@ const module = "github.com/healthix/healthix-scim"
 // and inside its own room what it likes.
 var floors = [][]string{
 	{"policy", "audit"},
-	{"storage", "connector/litmos", "connector/mail"},
+	{"storage", "connector/litmos", "connector/mail", "connector/offsite", "connector/stream"},
 	{"lifecycle"},
 	{"scim", "api"},
 	{"cmd"},

@@ -17,7 +17,7 @@ type participantCommands struct {
 	Show    participantShow    `cmd:"" help:"Show one organization with its settings."`
 	Set     participantSet     `cmd:"" help:"Change name or settings."`
 	Suspend participantSuspend `cmd:"" help:"Close access for everybody there, at once."`
-	Resume  participantResume  `cmd:"" help:"End a suspension."`
+	Resume  participantResume  `cmd:"" help:"End a suspension; else open what a recovery of the database closed."`
 	Restore participantRestore `cmd:"" help:"Give back what a mass change of its identity provider took."`
 	Accept  participantAccept  `cmd:"" help:"Close the case of its breaker: the mass change was meant to be."`
 }
@@ -82,7 +82,7 @@ func (c *participantShow) Run(ctx context.Context, p *program) error {
 			return printJSON(p.stdout, v)
 		}
 		pairs := [][2]string{
-			{"id", v.ID}, {"name", v.Name}, {"type", v.Type}, {"status", v.Status}, {"mode", v.Mode}, {"reason", v.Reason},
+			{"id", v.ID}, {"name", v.Name}, {"type", v.Type}, {"status", v.Status}, {"mode", v.Mode}, {"reason", v.Reason}, {"recovering", stamp(v.Recovering)},
 			{"sso", strconv.FormatBool(v.Settings.SSO)}, {"profile", v.Settings.Profile}, {"rateLimit", v.Settings.RateLimit},
 			{"sharedExternalId", strconv.FormatBool(v.Settings.SharedExternalID)}, {"contacts", strings.Join(v.Settings.Contacts, ",")}, {"digest", v.Settings.Digest},
 			{"created", stamp(&v.Created)}, {"changed", stamp(&v.Changed)}, {"version", strconv.FormatInt(v.Version, 10)},
@@ -205,6 +205,10 @@ func (c *participantResume) Run(ctx context.Context, p *program) error {
 		kept, err := h.deeds.ResumeParticipant(ctx, p.actor(), c.ID)
 		if err != nil {
 			return named("participant", c.ID, err)
+		}
+		if kept.Recovering != nil {
+			say(p.stderr, "%s is %s, and closed until its identity provider has told of everybody since the restore; resume again opens it before\n", c.ID, kept.Status)
+			return nil
 		}
 		say(p.stderr, "%s is %s\n", c.ID, kept.Status)
 		return nil

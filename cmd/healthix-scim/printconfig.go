@@ -23,6 +23,9 @@ func printConfig(w io.Writer, s settings, from sources) error {
 		if text, ok := shown.(string); ok && field.Tag.Get("secret") == "url" {
 			shown = starred(text)
 		}
+		if text, ok := shown.(string); ok && field.Tag.Get("secret") == "outlet" {
+			shown = starredOutlet(text)
+		}
 		if shown != "" && field.Tag.Get("secret") == "whole" {
 			shown = stars
 		}
@@ -60,4 +63,24 @@ func starred(text string) string {
 		}
 	}
 	return strings.Replace(u.Redacted(), ":xxxxx@", ":"+stars+"@", 1)
+}
+
+// starredOutlet hides everything of an address but its scheme and host: a user
+// alone may be a token there, and so may a path or a query.
+func starredOutlet(text string) string {
+	if text == "" || text == off || strings.HasPrefix(text, "file://") || strings.HasPrefix(text, "mailto:") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return stars
+	}
+	shown := u.Scheme + "://"
+	if u.User != nil {
+		shown += stars + "@"
+	}
+	if shown += u.Host; strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		shown += "/" + stars
+	}
+	return shown
 }

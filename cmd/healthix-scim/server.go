@@ -54,6 +54,7 @@ type server struct {
 	nodes    atomic.Int32 // servers on this database, this one included
 	notice   time.Duration
 	trains   bool               // there is an LMS
+	offsite  bool               // checkpoints leave the machine
 	ends     context.CancelFunc // of the work in the background
 	work     sync.WaitGroup
 }
@@ -119,6 +120,8 @@ func (p *program) start(ctx context.Context) (*server, error) {
 		s.notice = noticeTime
 	}
 	p.remarks(proxies)
+	s.offsite = p.settings.checkpointURL() != ""
+	s.compare(ctx)
 	s.trains = p.settings.LitmosURL != ""
 	s.background(ctx, checker, keep)
 	s.serve(door, handler, p.settings.Addr, tlsConfig)
@@ -133,6 +136,9 @@ func (p *program) start(ctx context.Context) (*server, error) {
 
 // remarks tells what an operator should know of the settings.
 func (p *program) remarks(proxies []netip.Prefix) {
+	if p.settings.checkpointURL() == "" {
+		p.log.Warn("no checkpoint of the record leaves this machine: whoever owns the database can rewrite it unseen, and a restore from backup is not noticed", "setting", variable("checkpoint-url"))
+	}
 	if open, err := offLoopback(p.settings.Addr); err == nil && open && p.settings.TLSCertFile == "" && len(proxies) == 0 {
 		p.log.Warn("tokens and personal data travel in the clear", "setting", variable("insecure"))
 	}
@@ -155,6 +161,7 @@ func (s *server) assemble(ctx context.Context, o api.Options) (http.Handler, *au
 	o.SCIMError = scim.WriteError
 	s.requests = api.NewRequestLog(h.store, o.Metrics, s.log, h.deeds.Now)
 	o.Requests = s.requests
+	o.Halted = s.halted
 	o.Nodes = func() int { return int(s.nodes.Load()) }
 	o.WithCaller = func(ctx context.Context, who auth.Principal, at storage.Participant) context.Context {
 		return scim.WithCaller(ctx, scim.Caller{
@@ -183,18 +190,21 @@ func (r ready) Ready(ctx context.Context) error {
 func (s *server) background(ctx context.Context, checker *auth.Checker, keep age) {
 	// A signal ends ctx; the work goes on until requests have drained.
 	ctx, s.ends = context.WithCancel(context.WithoutCancel(ctx))
-	s.run("jobs", func() error { return s.house.store.Work(ctx, s.do) })
 	s.run("log", func() error { return s.house.deeds.RunLog(ctx) })
+	s.run("checkpoints", func() error { return s.house.deeds.RunOffsite(ctx) })
+	s.run("stream", func() error { return s.house.deeds.RunStream(ctx) })
+	s.run("jobs", func() error { s.wait(ctx); return s.house.store.Work(ctx, s.do) })
 	s.run("gauges", func() error { s.gauge(ctx); return nil })
 	s.run("last uses", func() error { return checker.Run(ctx) })
 	s.run("request log", func() error { return s.requests.Run(ctx) })
-	s.run("sweep", func() error { s.sweep(ctx); return nil })
+	s.run("sweep", func() error { s.wait(ctx); s.sweep(ctx); return nil })
 	s.run("retention", func() error { s.forget(ctx, keep); return nil })
-	s.run("renewals", func() error { s.renewals(ctx); return nil })
+	s.run("renewals", func() error { s.wait(ctx); s.renewals(ctx); return nil })
+	s.run("recoveries", func() error { s.wait(ctx); s.recoveries(ctx); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
 	if s.trains {
 		s.untaught(ctx)
-		s.run("LMS", func() error { return s.house.deeds.RunLMS(ctx) })
+		s.run("LMS", func() error { s.wait(ctx); return s.house.deeds.RunLMS(ctx) })
 	}
 }
 
@@ -234,6 +244,7 @@ func (s *server) gauge(ctx context.Context) {
 		if training, err := s.house.deeds.LMSState(ctx); err == nil && training != nil {
 			s.metrics.LMS(*training)
 		}
+		s.gaugeRecord(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -30,6 +30,11 @@ type settings struct {
 	SecretKeyFile   string   `name:"secret-key-file" placeholder:"FILE" help:"Root of activation codes and cursors: the base64 of 32 random bytes or more. Default: generated beside the embedded database."`
 	TokenKeyFile    string   `name:"token-key-file" placeholder:"FILE" help:"Ed25519 key that signs tokens (PEM, PKCS#8). Default: generated beside the embedded database."`
 	LogKeyFile      string   `name:"log-key-file" placeholder:"FILE" help:"Ed25519 key that signs checkpoints of the record (PEM, PKCS#8; keys of before may follow and sign along). Default: generated beside the embedded database."`
+	CheckpointURL   string   `name:"checkpoint-url" placeholder:"URL" secret:"outlet" help:"Where checkpoints of the record go: file://DIR, mailto:ADDRESS, https://HOST/PATH or off. Default: the folder checkpoints beside the embedded database."`
+	CheckpointEvery string   `name:"checkpoint-every" placeholder:"TIME" default:"1h" help:"How often a checkpoint goes there, when something is new: 1s or more."`
+	StreamURL       string   `name:"stream-url" placeholder:"URL" secret:"outlet" help:"Where entries of the record go: file:///PATH, syslog://HOST:PORT, syslog+tls://, syslog+udp:// or https://HOST/PATH."`
+	StreamToken     string   `name:"stream-token" placeholder:"TOKEN" secret:"whole" help:"Bearer token of the stream's HTTP endpoint."`
+	StreamTokenFile string   `name:"stream-token-file" placeholder:"FILE" help:"File that holds the stream's token."`
 	MailURL         string   `name:"mail-url" placeholder:"URL" secret:"url" default:"file://mail" help:"file://DIR, smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://."`
 	MailURLFile     string   `name:"mail-url-file" placeholder:"FILE" help:"File that holds the mail URL."`
 	MailFrom        string   `name:"mail-from" placeholder:"ADDRESS" default:"no-reply@localhost" help:"Sender of mails."`
@@ -61,6 +66,7 @@ func (s *settings) finish(from sources) error {
 	}{
 		{&s.DatabaseURL, s.DatabaseURLFile, "database-url", "database-url-file"},
 		{&s.MailURL, s.MailURLFile, "mail-url", "mail-url-file"},
+		{&s.StreamToken, s.StreamTokenFile, "stream-token", "stream-token-file"},
 		{&s.LitmosAPIKey, s.LitmosKeyFile, "litmos-api-key", "litmos-api-key-file"},
 		{&s.LitmosHook, s.LitmosHookFile, "litmos-hook-secret", "litmos-hook-secret-file"},
 	} {
@@ -79,6 +85,9 @@ func (s *settings) finish(from sources) error {
 		}
 	}
 	if err := s.checkLitmos(); err != nil {
+		return err
+	}
+	if err := s.checkOutlets(); err != nil {
 		return err
 	}
 	if s.Actor == "" {

@@ -1,0 +1,78 @@
+package offsite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// folder keeps a file for each checkpoint, whose name says size and time, and
+// the newest as latest. Old files stay. They are no secret: anybody may read them.
+type folder struct{ dir string }
+
+const newest = "latest"
+
+func (f folder) Put(ctx context.Context, size int64, at time.Time, note string) error {
+	if err := os.MkdirAll(f.dir, 0o755); err != nil { //nolint:gosec // auditors read here
+		return fmt.Errorf("checkpoint folder: %w", err)
+	}
+	own := fmt.Sprintf("checkpoint-%020d-%s", size, at.UTC().Format(stampLayout))
+	for _, name := range []string{own, newest} {
+		if err := f.write(ctx, name, note); err != nil {
+			return fmt.Errorf("keep the checkpoint of %d entries: %w", size, err)
+		}
+	}
+	return nil
+}
+
+// write shows the file whole or not at all, also after a crash.
+func (f folder) write(ctx context.Context, name, note string) error {
+	file, err := os.CreateTemp(f.dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) //nolint:errcheck // gone after the rename
+	_, err = file.WriteString(note)
+	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close(), ctx.Err())
+	if err == nil {
+		err = os.Rename(file.Name(), filepath.Join(f.dir, name))
+	}
+	if err == nil {
+		err = syncFolder(f.dir)
+	}
+	return err
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the operator named it
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f folder) Latest(context.Context) (string, bool, error) {
+	file, err := os.Open(filepath.Join(f.dir, newest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", true, nil
+	}
+	if err != nil {
+		return "", true, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	note, err := readNote(file)
+	return note, true, err
+}
+
+func readNote(from io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(from, longest+1))
+	if err == nil && len(text) > longest {
+		err = fmt.Errorf("it is longer than %d bytes, and so no checkpoint", longest)
+	}
+	return string(text), err
+}
