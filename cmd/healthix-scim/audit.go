@@ -20,6 +20,7 @@ type auditCommands struct {
 	Export     auditExport     `cmd:"" help:"Write the record, or a participant's part of it, as one file that proves itself."`
 	Recover    auditRecover    `cmd:"" help:"Go on after a restore from backup: the gap goes on record, links are void, access waits for a full sync."`
 	Verify     auditVerify     `cmd:"" help:"Verify an export. Needs nothing but the file and the public key: no database, no server."`
+	Pack       auditPack       `cmd:"" help:"Write one ZIP for the auditor of a participant and a period: people, changes, approvals, policies, a sample, and the record."`
 }
 
 type auditKey struct{}
