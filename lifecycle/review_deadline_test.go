@@ -254,3 +254,50 @@ func TestAlteredReport(t *testing.T) {
 	}
 	h.reported(r, "ana:kept", people)
 }
+
+// What was answered before a review closed is in its report, and what came later
+// is refused: decisions, leavers and the closing at the same time.
+func TestClosingMeetsDecisions(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		names := []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8"}
+		people := h.staff(names...)
+		r := h.startReview("")
+		h.clock.pass(11 * day)
+		var all sync.WaitGroup
+		decided := make([]error, len(names))
+		for n, name := range names {
+			all.Go(func() {
+				if n%4 == 3 {
+					if _, err := h.tryChange(mercy, people[name].ID, set("active", false)); err != nil {
+						t.Errorf("%s leaves: %v", name, err)
+					}
+					return
+				}
+				word := lifecycle.ReviewDecision{Decision: []string{lifecycle.DecisionKeep, lifecycle.DecisionRevoke}[n%2], IfVersion: people[name].Version}
+				_, _, decided[n] = h.DecideReview(h.ctx, gail, r.ID, people[name].ID, word)
+			})
+		}
+		all.Go(func() {
+			if _, err := h.CloseReview(h.ctx, dana, r.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Wait()
+		_, text, err := lifecycle.ReadReport(h.ctx, h.store, "mercy", r.ID)
+		if err != nil {
+			t.Fatal(err) // an item moved after the closing
+		}
+		for n, name := range names {
+			said := strings.Contains(string(text), `{"user":"`+people[name].ID+`","state":"open"`)
+			switch {
+			case n%4 == 3: // ended, or open when the review closed first
+			case decided[n] == nil && said:
+				t.Errorf("%s was decided about, and the report says nobody did", name)
+			case decided[n] != nil && !said:
+				t.Errorf("%s: %v, and the report says somebody decided", name, decided[n])
+			case decided[n] != nil:
+				wantsKind(t, decided[n], lifecycle.KindRefused)
+			}
+		}
+	})
+}
