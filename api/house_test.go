@@ -27,7 +27,7 @@ import (
 // house is the whole server over a real store, without the SCIM engine: what
 // stands at /scim/v2 tells whom the door let in.
 type house struct {
-	t       *testing.T
+	t       testing.TB
 	store   storage.Store
 	service *lifecycle.Service
 	signer  *auth.Signer
@@ -83,7 +83,7 @@ func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.ahead.Lo
 
 func (h *house) pass(d time.Duration) { h.ahead.Add(int64(d)) }
 
-func newHouseAt(t *testing.T, address string, change func(*Options)) *house {
+func newHouseAt(t testing.TB, address string, change func(*Options)) *house {
 	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t, log: &logText{}}
