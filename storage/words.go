@@ -343,7 +343,7 @@ type HistoryRow struct {
 	User      string
 	Version   int64
 	ValidFrom time.Time
-	Body      []byte // what Digest covers: JSON of what is not personal, and the digest of what is
+	Body      []byte // what Digest covers: JSON of what is not personal, and the digest of what is; empty where it was one whole and is erased
 	Digest    string
 	Erased    bool // what was personal is gone
 	Kept      User // both halves, read; without what readers join

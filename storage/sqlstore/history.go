@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -121,6 +122,20 @@ func personalRecordOf(u storage.User) personalRecord {
 // personalHalf is what a version's digest covers of its personal half.
 func personalHalf(salt []byte, body string) audit.Personal {
 	return audit.Personal{Name: "user", Salt: salt, Value: body}
+}
+
+// remains stands in place of a salt beside what an erasure left of a version from
+// before: its public members. The bytes that its digest covers are gone.
+var remains = []byte{0}
+
+// publicOf is what an erasure leaves of a version that is one whole.
+func publicOf(whole string) (string, error) {
+	var r userRecord
+	if err := json.Unmarshal([]byte(whole), &r); err != nil {
+		return "", fmt.Errorf("read a version: %w", err)
+	}
+	r.Decision = outward(r.Decision)
+	return recordText(r)
 }
 
 // userOf reads the two halves of a version; personal is "" for one that was
@@ -308,7 +323,8 @@ const (
 	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.salt, m.body as personal"
 )
 
-// version answers what was kept; its body is what the digest covers.
+// version answers what was kept; its body is what the digest covers, nothing
+// where an erasure took that.
 func (row historyRow) version() (storage.HistoryRow, error) {
 	h := storage.HistoryRow{
 		User: row.UserID, Version: row.Version, ValidFrom: time.Time(row.ValidFrom),
@@ -318,7 +334,11 @@ func (row historyRow) version() (storage.HistoryRow, error) {
 	if row.Personal != nil {
 		personal = *row.Personal
 	}
-	if row.Body == "" {
+	switch {
+	case row.Body != "":
+	case bytes.Equal(row.Salt, remains):
+		h.Body, h.Erased = nil, true
+	default:
 		h.Body = []byte(personal) // one whole, from before
 	}
 	var err error
