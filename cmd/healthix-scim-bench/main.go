@@ -25,6 +25,8 @@ type options struct {
 	users    int
 	people   int
 	releases int
+	entries  int
+	past     int
 	clients  int
 	rounds   int
 	seconds  time.Duration
@@ -37,6 +39,8 @@ func main() {
 	flag.IntVar(&o.users, "users", 5000, "users before the measuring begins")
 	flag.IntVar(&o.people, "people", 100000, "people whom policy changes are planned over at the end; 0 leaves that out")
 	flag.IntVar(&o.releases, "releases", 2000, "people who are taken from pending to released; 0 leaves that and the portal's question out")
+	flag.IntVar(&o.entries, "entries", 100000, "entries of a log that is placed, exported, verified and checked; 0 leaves that and the record's cost out")
+	flag.IntVar(&o.past, "past", 20000, "people of an access report as of an instant; 0 leaves that out")
 	flag.IntVar(&o.clients, "clients", 16, "requests in flight, and pgbench's clients")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; each measures everything once, in turn")
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "length of one measurement")
@@ -109,6 +113,21 @@ func measure(ctx context.Context, o options) error {
 	if o.releases > 0 {
 		fmt.Println()
 		if err := stage.releases(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if o.entries > 0 {
+		fmt.Println()
+		if err := stage.records(ctx, os.Stdout); err != nil {
+			return err
+		}
+		if err := stage.logs(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if o.past > 0 {
+		fmt.Println()
+		if err := stage.reports(ctx, os.Stdout); err != nil {
 			return err
 		}
 	}
