@@ -163,7 +163,7 @@ func TestProblems(t *testing.T) {
 		"as of without zone": {"GET", "/users?asOf=2026-01-01T00:00:00", operator, "", 400, "invalid", "asOf", "with its zone"},
 		"as of tomorrow":     {"GET", "/users?asOf=2999-01-01T00:00:00Z", operator, "", 400, "invalid", "asOf", "lies in the future"},
 		"as of nothing":      {"GET", "/users?asOf=", operator, "", 400, "invalid", "asOf", "leave it out"},
-		"as of, sorted":      {"GET", "/users?asOf=2026-01-01T00:00:00Z&gate=hold&sort=since", operator, "", 400, "invalid", "sort", "by id"},
+		"as of, sorted":      {"GET", "/users?asOf=2026-01-01T00:00:00Z&gate=hold&sort=since", operator, "", 400, "invalid", "sort", "leave sort or asOf out"},
 		"as of nowhere":      {"GET", "/participants?asOf=2026-01-01T00:00:00Z", operator, "", 400, "invalid", "asOf", "unknown query parameter"},
 		"unknown parameter":  {"GET", "/users?Status=released", operator, "", 400, "invalid", "Status", "expected only participant, q, status"},
 		"given twice":        {"GET", "/users?q=a&q=b", operator, "", 400, "invalid", "q", "2 times"},

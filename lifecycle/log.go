@@ -329,9 +329,10 @@ func (s *Service) ProveInclusion(ctx context.Context, participant, entry string,
 		return Inclusion{}, err
 	}
 	in := Inclusion{Entry: e, Position: p, Size: size}
-	if size == 0 {
+	switch size {
+	case 0:
 		in.Size, in.Checkpoint = head.NoteOf, head.Note
-	} else if size == head.NoteOf {
+	case head.NoteOf:
 		in.Checkpoint = head.Note
 	}
 	switch {

@@ -31,7 +31,7 @@ var passing = []struct {
 	{regexp.MustCompile(`\+[0-9a-f]{8}\+\S{44}`), "+KEY"},
 	{regexp.MustCompile(`\bkey [0-9a-f]{8}\b`), "key KEY"},
 	{regexp.MustCompile(`(?m)[A-Za-z0-9+/]{43,}=*$`), "BASE64"}, // roots and signatures
-	{regexp.MustCompile(`\d+( of \d+)? (tests|rows)`), "N"}, // of the default policy
+	{regexp.MustCompile(`\d+( of \d+)? (tests|rows)`), "N"},     // of the default policy
 	{regexp.MustCompile(`policy\.tests\.csv:\d+`), "LINE"},
 	{regexp.MustCompile(`"score":[0-9.]+`), "SCORE"},
 	{regexp.MustCompile(` +`), " "},

@@ -50,7 +50,7 @@ func TestTourOfREADME(t *testing.T) {
 	}
 	for _, step := range []string{
 		`pending`, `role +practitioner`, `released`, `http://` + address + `/portal/activate\?code=\S{43}`,
-		`ana\.lima@mercy\.example .* revoked`, `"action":"user\.deactivated"`,
+		`ana\.lima@mercy\.example .* revoked`, `status +released`, `The file is complete up to the checkpoint`, `"action":"user\.deactivated"`,
 	} {
 		if !regexp.MustCompile(step).Match(out) {
 			t.Errorf("the tour does not show %s:\n%s", step, out)

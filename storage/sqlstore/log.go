@@ -100,13 +100,9 @@ func (t *tx) TakePending(ctx context.Context, limit int) ([]storage.EntryRow, er
 
 // LastNumbers answers the last number of each participant.
 func (t *tx) LastNumbers(ctx context.Context, participants []string) (map[string]int64, error) {
-	each := "json_each(?) as w(p)"
-	arg := any(jsonArray(participants))
-	name := "w.value"
+	each, arg, name := "json_each(?) as w", any(jsonArray(participants)), "w.value"
 	if t.engine == postgresEngine {
 		each, arg, name = "unnest(?::text[]) as w(p)", textArray(participants), "w.p"
-	} else {
-		each = "json_each(?) as w"
 	}
 	var rows []struct {
 		Participant string
