@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 //	certificate CERT KEY               a self-signed certificate for localhost
 //	json FILE PATH WANT                compare one value, as in "0.name"
 //	take VARIABLE FILE PATH            keep one value
+//	unpack FILE.zip DIR                take a ZIP apart
 //
 // A body whose name ends in .yaml is sent as YAML.
 func TestScripts(t *testing.T) {
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"waitready": waitReady, "http": sendHTTP, "free": freeAddress, "taken": takenAddress,
 			"certificate": certificate, "json": compareJSON,
-			"take": takeJSON,
+			"take": takeJSON, "unpack": unpack,
 		},
 	})
 }
@@ -127,6 +129,16 @@ func takeJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: take VARIABLE FILE PATH")
 	}
 	ts.Setenv(args[0], fmt.Sprint(valueIn(ts, args[1], args[2])))
+}
+
+func unpack(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unpack FILE.zip DIR")
+	}
+	z, err := zip.OpenReader(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer z.Close()
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), z))
 }
 
 // valueIn walks into a file of JSON.
