@@ -279,6 +279,10 @@ func TestRecovery(t *testing.T) {
 		if _, err := s.Redeem(h.ctx, door, code, "k"); err == nil {
 			t.Error("a link of before was redeemed")
 		}
+		links, err := h.store.ListActivations(h.ctx, ana.ID)
+		if err != nil || len(links) != 1 || links[0].Voided == nil {
+			t.Errorf("ana's link: %+v, %v", links, err)
+		}
 		found, _, err := h.store.ListUsers(h.ctx, storage.Query{Participant: "mercy", Limit: 10, Now: h.Now()})
 		if err != nil || len(found) != 3 {
 			t.Fatal(len(found), err)

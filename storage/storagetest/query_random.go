@@ -107,7 +107,7 @@ func groupIDs(t *testing.T, s storage.Reader, q storage.Query) (ids []string, to
 
 func randomQuery(r *rapid.T, w world) storage.Query {
 	q := storage.Query{
-		Participant: pick(r, "participant", "", "open", "reopened", "reopened-late", "suspended", "observed", "nobody"),
+		Participant: pick(r, "participant", "", "open", "reopened", "reopened-late", "suspended", "observed", "recovering", "nobody"),
 		Limit:       pick(r, "limit", -1, -1, 0, 1, 3, 20),
 		Total:       rapid.Bool().Draw(r, "total"),
 		Deleted:     rapid.IntRange(0, 3).Draw(r, "deleted") == 0,
