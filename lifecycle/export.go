@@ -41,23 +41,23 @@ func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, particip
 	if err != nil {
 		return fail(err)
 	}
-	for from := int64(0); from < to; {
-		rows, err := s.store.ListLog(ctx, storage.LogQuery{Participant: participant, From: from, To: to, Limit: exportPage})
+	for q := (storage.LogQuery{Participant: participant, To: to, Limit: exportPage}); q.From < to; {
+		rows, err := s.store.ListLog(ctx, q)
 		if err != nil {
 			return fail(err)
 		}
 		if len(rows) == 0 {
 			break
 		}
-		from = rows[len(rows)-1].Position + 1
-		n, _ := slices.BinarySearchFunc(rules, from, func(row storage.LogRow, from int64) int { return cmp.Compare(row.Position, from) })
+		q.From, q.After = rows[len(rows)-1].Position+1, rows[len(rows)-1].Number
+		n, _ := slices.BinarySearchFunc(rules, q.From, func(row storage.LogRow, from int64) int { return cmp.Compare(row.Position, from) })
 		rows, rules = append(rows, rules[:n]...), rules[n:]
 		slices.SortFunc(rows, func(a, b storage.LogRow) int { return cmp.Compare(a.Position, b.Position) })
 		if err := s.exportRows(ctx, x, rows); err != nil {
 			return fail(err)
 		}
 		if progress != nil {
-			progress(int(from), int(to))
+			progress(int(q.From), int(to))
 		}
 	}
 	return fail(x.End())
@@ -72,12 +72,16 @@ func (s *Service) policiesBefore(ctx context.Context, to int64) ([]storage.LogRo
 		if err != nil {
 			return nil, err
 		}
+		ids := make([]string, len(page))
+		for i, e := range page {
+			ids[i] = e.ID
+		}
+		positions, err := s.store.ListPositions(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
 		for _, e := range page {
-			p, placed, err := s.store.FindPosition(ctx, e.ID)
-			if err != nil {
-				return nil, err
-			}
-			if placed && p.Position < to && e.Participant == "" {
+			if p, placed := positions[e.ID]; placed && p.Position < to && e.Participant == "" {
 				rows = append(rows, storage.LogRow{EntryRow: e, LogPosition: p})
 			}
 		}

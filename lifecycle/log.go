@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -92,8 +93,22 @@ func (s *Service) EnsureLogKey(ctx context.Context) error {
 	if _, same, err := known(s.store); err != nil || same {
 		return wrapped("key of the log", err)
 	}
-	err = s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
-		// Of several servers that start at once, one records it.
+	for {
+		// Of several servers that start at once, one records it. Whoever gives
+		// positions has the log meanwhile, for long when many entries wait.
+		if err = s.setLogKey(ctx, keys, known); !errors.Is(err, storage.ErrStale) {
+			return wrapped("key of the log", err)
+		}
+		select {
+		case <-time.After(placeEvery):
+		case <-ctx.Done():
+			return fmt.Errorf("key of the log: %w", ctx.Err())
+		}
+	}
+}
+
+func (s *Service) setLogKey(ctx context.Context, keys []string, known func(storage.Reader) (string, bool, error)) error {
+	return s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		if _, locked, err := tx.LockLog(ctx); err != nil {
 			return err
 		} else if !locked {
@@ -114,7 +129,6 @@ func (s *Service) EnsureLogKey(ctx context.Context) error {
 		}
 		return s.entry(ctx, tx, System, audit.Draft{Action: LogKeySet, Sentence: sentence, Fields: fields})
 	})
-	return wrapped("key of the log", err)
 }
 
 func wrapped(what string, err error) error {
@@ -217,10 +231,9 @@ func (s *Service) grow(ctx context.Context, tx storage.Tx, head storage.LogHead,
 	positions := make([]storage.LogPosition, len(entries))
 	var nodes []storage.LogNode
 	for i, e := range entries {
-		hash, err := audit.ParseDigest(e.Hash)
-		if err != nil {
-			return head, fmt.Errorf("hash of entry %s: %w", e.ID, err)
-		}
+		// Of its bytes, which whoever verifies has, not the hash beside them: one that
+		// was altered would stop everybody's entries for ever.
+		hash := audit.Sum(e.Canonical)
 		numbers[e.Participant]++
 		p := storage.LogPosition{Position: head.Size + int64(i), Entry: e.ID, Participant: e.Participant, Number: numbers[e.Participant]}
 		p.Leaf = leafAt(p, hash).Hash()
@@ -255,6 +268,9 @@ func (s *Service) unsigned(head storage.LogHead, signers []*audit.Signer) bool {
 
 func (s *Service) sign(ctx context.Context, tx storage.Tx, head *storage.LogHead, signers []*audit.Signer) error {
 	at := tx.Now()
+	if head.Signed.After(at) && head.Signed.Sub(at) <= stepBack {
+		at = head.Signed // a later checkpoint is never dated before an earlier one
+	}
 	note, err := audit.Sign(audit.Checkpoint{Origin: signers[0].Name(), Size: uint64(head.Size), Root: head.Root, At: at}, signers...) //nolint:gosec // not negative
 	if err != nil {
 		return err

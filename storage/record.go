@@ -63,8 +63,9 @@ type LogNode struct {
 // LogQuery asks for entries that have a position, in its order.
 type LogQuery struct {
 	Participant string // "" for all
-	From        int64  // first position
-	To          int64  // behind the last
+	After       int64  // with Participant: number of the last entry of the page before; 0 begins
+	From        int64  // without Participant: first position
+	To          int64  // position behind the last
 	Limit       int
 }
 

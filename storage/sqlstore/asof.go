@@ -56,7 +56,8 @@ func (r reader) ListUsersAt(ctx context.Context, q storage.AsOfQuery) ([]storage
 func (r reader) CountUsersAt(ctx context.Context, participant string, at time.Time) (int, error) {
 	query, args := "select count(*) from users u where u.created <= ?", []any{instant(at)}
 	if participant != "" {
-		query = "select count(distinct x.user_id) from user_history x where x.valid_from <= ? and x.participant = ?"
+		// count(distinct …) would sort all versions.
+		query = "select count(*) from (select distinct x.user_id from user_history x where x.valid_from <= ? and x.participant = ?) d"
 		args = append(args, participant)
 	}
 	var n int

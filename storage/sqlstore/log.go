@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/healthix/healthix-scim/audit"
@@ -72,10 +71,23 @@ func (r reader) CountUnplaced(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// firstPending are some of the entries that wait for a position, from the left of
+// their index. Many may wait: after an update, or when nobody gave positions.
+func firstPending(limit int) string {
+	return "select entry_id from audit_pending order by entry_id limit " + strconv.Itoa(limit)
+}
+
+// takePending finds them by an array (PostgreSQL): joined to them, it would be
+// led to read all that wait.
+func takePending(limit int) string {
+	return "with p as (delete from audit_pending where entry_id = any(array(" + firstPending(limit) + ")) returning entry_id) select " +
+		entryColumns + " from p join audit_entry e on e.id = p.entry_id order by e.at, e.id"
+}
+
 // TakePending takes entries out of those that wait for a position.
 func (t *tx) TakePending(ctx context.Context, limit int) ([]storage.EntryRow, error) {
 	// The deed's own additions wait for its end; what it takes are others'.
-	some := "select entry_id from audit_pending order by entry_id limit " + strconv.Itoa(limit)
+	some := firstPending(limit)
 	if t.engine != postgresEngine {
 		found, err := t.entries(ctx, "where e.id in ("+some+") order by e.at, e.id")
 		if err == nil && len(found) > 0 {
@@ -87,8 +99,7 @@ func (t *tx) TakePending(ctx context.Context, limit int) ([]storage.EntryRow, er
 		return found, nil
 	}
 	var rows []entryRow
-	if _, err := t.get(ctx, &rows, "with p as (delete from audit_pending where entry_id in ("+some+") returning entry_id) select "+
-		entryColumns+" from p join audit_entry e on e.id = p.entry_id order by e.at, e.id"); err != nil {
+	if _, err := t.get(ctx, &rows, takePending(limit)); err != nil {
 		return nil, fmt.Errorf("take entries without a position: %w", err)
 	}
 	found := make([]storage.EntryRow, len(rows))
@@ -204,24 +215,27 @@ func (r reader) FindPosition(ctx context.Context, entry string) (storage.LogPosi
 	return row.position(), n > 0, nil
 }
 
+// listLog reads a page off an index: positions, or a participant's numbers, which
+// rise with positions. A participant's page is cut before positions are looked at:
+// they would lead the database to go through everybody's.
+func listLog(q storage.LogQuery) (query string, args []any) {
+	limit := " limit " + strconv.Itoa(q.Limit)
+	query = "select " + entryColumns + ", " + positionColumns + " from "
+	if q.Participant != "" {
+		return query + "(select * from audit_position where participant = ? and number > ? order by number" + limit +
+			") a join audit_entry e on e.id = a.entry_id where a.position < ? order by a.number", []any{q.Participant, q.After, q.To}
+	}
+	return query + "audit_position a join audit_entry e on e.id = a.entry_id where a.position >= ? and a.position < ? order by a.position" + limit, []any{q.From, q.To}
+}
+
 // ListLog answers entries that have a position, in its order.
 func (r reader) ListLog(ctx context.Context, q storage.LogQuery) ([]storage.LogRow, error) {
-	where := []string{"a.position >= ?", "a.position < ?"}
-	args := []any{q.From, q.To}
-	if q.Participant != "" {
-		where, args = append(where, "a.participant = ?"), append(args, q.Participant)
-	}
-	// Numbers rise with positions: a participant's are read from their own index.
-	order := "a.position"
-	if q.Participant != "" {
-		order = "a.number"
-	}
+	query, args := listLog(q)
 	var rows []struct {
 		Entry    entryRow    `gorm:"embedded"`
 		Standing positionRow `gorm:"embedded"`
 	}
-	if _, err := r.get(ctx, &rows, "select "+entryColumns+", "+positionColumns+" from audit_position a join audit_entry e on e.id = a.entry_id where "+
-		strings.Join(where, " and ")+" order by "+order+" limit "+strconv.Itoa(q.Limit), args...); err != nil {
+	if _, err := r.get(ctx, &rows, query, args...); err != nil {
 		return nil, fmt.Errorf("log from %d: %w", q.From, err)
 	}
 	found := make([]storage.LogRow, len(rows))
