@@ -77,7 +77,7 @@ func (s *Service) FindGap(ctx context.Context) (*Gap, error) {
 		}
 	}
 	s.gap.Store(gap)
-	s.compared.Store(true)
+	s.compared.Store(s.Now().UnixMicro())
 	return gap, nil
 }
 
@@ -141,12 +141,12 @@ func (s *Service) gapTo(ctx context.Context, left audit.Checkpoint) (*Gap, error
 		return nil, nil
 	case left.Size < size:
 		proof, err := audit.ConsistencyProof(ctx, logNodes{s.store}, left.Size, size)
-		if err != nil {
-			return nil, err
-		}
-		if audit.VerifyConsistency(left.Size, size, proof, left.Root, head.Root) == nil {
+		switch {
+		case err == nil && audit.VerifyConsistency(left.Size, size, proof, left.Root, head.Root) == nil:
 			return nil, nil
-		}
+		case errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil:
+			return nil, err
+		} // a tree with holes proves nothing, either
 	}
 	const most = 100
 	recovered, err := s.store.ListEvents(ctx, storage.EventQuery{Action: LogRecovered, Limit: most})
@@ -196,9 +196,13 @@ func (s *Service) RunOffsite(ctx context.Context) error {
 	return nil
 }
 
-// sendDue sends the newest checkpoint when its time has come and it is new.
+// sendDue compares the log with what left when its time has come, and sends the
+// newest checkpoint when it is new.
 func (s *Service) sendDue(ctx context.Context, holder string) error {
-	if known := s.gap.Load(); known != nil || !s.compared.Load() { // until somebody recovers
+	// Every server compares, once a period: a database may be restored under those
+	// that run. Over a gap it looks until somebody recovered.
+	since := s.Now().Sub(time.UnixMicro(s.compared.Load()))
+	if known := s.gap.Load(); known != nil || since >= s.offsiteEvery || since < 0 {
 		gap, err := s.FindGap(ctx)
 		switch {
 		case err != nil:

@@ -365,3 +365,25 @@ func TestRecoveryIsForcedWhereNothingIsReadBack(t *testing.T) {
 	}
 	h.recorded("north", "participant.recovering", 2)
 }
+
+// A database is restored under servers that run: each of them finds out, whoever
+// sends.
+func TestEveryServerFindsTheGap(t *testing.T) {
+	onBothHouses(t, func(h *house) {
+		place := &shelf{}
+		one, two := h.keeper(place, 50*time.Millisecond), h.keeper(place, 50*time.Millisecond)
+		h.sign(one)
+		h.during(one.RunOffsite, func() {
+			h.during(two.RunOffsite, func() {
+				h.soon("the first leaves", func() bool { return place.count() == 1 })
+				note := h.forge(1000, 1)
+				place.set(func() { place.notes = []string{note} })
+				h.soon("both know", func() bool { return one.Gap() != nil && two.Gap() != nil })
+				if _, err := one.Recover(h.ctx, dana, "restored", false); err != nil {
+					h.t.Error(err)
+				}
+				h.soon("both go on", func() bool { return one.Gap() == nil && two.Gap() == nil })
+			})
+		})
+	})
+}

@@ -65,7 +65,7 @@ type Service struct {
 	offsiteEvery  time.Duration
 	offsiteFailed atomic.Int64
 	gap           atomic.Pointer[Gap]
-	compared      atomic.Bool // with what left, at least once
+	compared      atomic.Int64 // when with what left, in microseconds; 0 for never
 	stream        Stream
 	streamFailed  atomic.Int64
 
