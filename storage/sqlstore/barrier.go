@@ -98,6 +98,13 @@ func (s *Store) awaitDeeds(ctx context.Context) error {
 // deeds under way are told from look-ups.
 const deedConns = "healthix-scim deeds"
 
+// transactions are those under way on connections for deeds, by their virtual ids.
+// Each holds a lock on its own, which everybody sees; when it began is hidden from
+// other roles, with which a command may come. A pooler may add to the name.
+const transactions = `select l.virtualtransaction from pg_locks l join pg_stat_activity a on a.pid = l.pid
+  where l.locktype = 'virtualxid' and l.virtualxid = l.virtualtransaction and a.datname = current_database()
+  and starts_with(a.application_name, '` + deedConns + `')`
+
 // Settle waits until no deed is under way that may still be recorded at or
 // before an instant. A deed reads the clock when it has its locks, some time after
 // it began: one that began later is recorded later. Servers' clocks differ, and
@@ -110,9 +117,7 @@ func (s *Store) Settle(ctx context.Context, at time.Time) error {
 		err = s.group.barrier(ctx)
 	default:
 		var deeds []string
-		const underWay = `select pid || ' ' || xact_start from pg_stat_activity where datname = current_database()
-		  and application_name = '` + deedConns + `' and xact_start is not null`
-		_, err = s.get(ctx, &deeds, underWay+" and xact_start <= ?", instant(at.Add(skew)))
+		_, err = s.get(ctx, &deeds, transactions+" and (a.xact_start is null or a.xact_start <= ?)", instant(at.Add(skew)))
 		for pause := time.Millisecond; err == nil && len(deeds) > 0; pause = min(2*pause, longest) {
 			select {
 			case <-time.After(pause):
@@ -120,9 +125,9 @@ func (s *Store) Settle(ctx context.Context, at time.Time) error {
 				err = ctx.Err()
 				continue
 			}
-			among, ids := s.anyOf("pid || ' ' || xact_start", deeds)
+			among, ids := s.anyOf("l.virtualtransaction", deeds)
 			deeds = nil
-			_, err = s.get(ctx, &deeds, underWay+" and "+among, ids)
+			_, err = s.get(ctx, &deeds, transactions+" and "+among, ids)
 		}
 	}
 	if err != nil && ctx.Err() != nil {
