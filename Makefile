@@ -45,6 +45,8 @@ fuzz:
 	go test -run=NONE -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./scim/schema
 	go test -run=NONE -fuzz=FuzzNormalTitle -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./policy
 	go test -run=NONE -fuzz=FuzzPolicyDocument -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./policy
+	go test -run=NONE -fuzz=FuzzVerify -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./audit
+	go test -run=NONE -fuzz=FuzzParseCheckpoint -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./audit
 	go test -run=NONE -fuzz=FuzzParseHook -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos
 	go test -run=NONE -fuzz=FuzzInstant -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos
 	go test -run=NONE -fuzz=FuzzRecord -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./connector/litmos

@@ -55,8 +55,8 @@ func codeHash(code string) []byte {
 }
 
 // newActivation issues a link; an earlier one that was not used is void.
-func (s *Service) newActivation(ctx context.Context, tx storage.Tx, u storage.User) (storage.Activation, error) {
-	if err := voidLinks(ctx, tx, u.ID); err != nil {
+func (s *Service) newActivation(ctx context.Context, tx storage.Tx, on *dossier, u storage.User) (storage.Activation, error) {
+	if err := on.voidLinks(ctx, tx, u.ID); err != nil {
 		return storage.Activation{}, err
 	}
 	id, err := uuid.NewRandom()
@@ -70,11 +70,12 @@ func (s *Service) newActivation(ctx context.Context, tx storage.Tx, u storage.Us
 	if err := tx.PutActivation(ctx, link); err != nil {
 		return storage.Activation{}, fmt.Errorf("keep activation %s: %w", link.ID, err)
 	}
+	on.along.link = &link
 	return link, nil
 }
 
 // voidLinks ends the links of a user that were not used.
-func voidLinks(ctx context.Context, tx storage.Tx, user string) error {
+func (d *dossier) voidLinks(ctx context.Context, tx storage.Tx, user string) error {
 	links, err := tx.ListActivations(ctx, user)
 	if err != nil {
 		return fmt.Errorf("links of %s: %w", user, err)
@@ -88,6 +89,7 @@ func voidLinks(ctx context.Context, tx storage.Tx, user string) error {
 		if err := tx.PutActivation(ctx, l); err != nil {
 			return fmt.Errorf("void activation %s: %w", l.ID, err)
 		}
+		d.along.voidedLinks = append(d.along.voidedLinks, l.ID)
 	}
 	return nil
 }
@@ -120,7 +122,7 @@ func (s *Service) ResendActivation(ctx context.Context, by Actor, participant, u
 
 // newLink issues a link and promises to send it.
 func (s *Service) newLink(ctx context.Context, d *deed, action, sentence string) (change, error) {
-	link, err := s.newActivation(ctx, d.tx, d.u)
+	link, err := s.newActivation(ctx, d.tx, d.on, d.u)
 	if err != nil {
 		return change{}, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -55,7 +56,7 @@ func (s *Service) Approve(ctx context.Context, by Actor, user string, approved b
 		if !approved {
 			c = change{action: "approval.rejected", sentence: "The role was not approved."}
 		}
-		c.fields = append(c.fields, public("approval", ap.ID), public("role", ap.Role), public("title", ap.Title), personal("reason", reason))
+		c.fields = append(c.fields, public("approval", ap.ID), public("role", ap.Role), public("title", ap.Title), public("validUntil", audit.Stamp(ap.ValidUntil)), personal("reason", reason))
 		return c, nil
 	})
 	if err != nil {

@@ -56,6 +56,7 @@ func TestBreakerWalk(t *testing.T) {
 			},
 			"": w.look,
 		})
+		w.checked(r)
 	})
 }
 

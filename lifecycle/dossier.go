@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/policy"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -15,6 +17,40 @@ type dossier struct {
 	evidence  []storage.Evidence // revoked ones too
 	approvals []storage.Approval // ended ones too
 	holds     []storage.Hold     // lifted ones too
+
+	along noted
+}
+
+// noted is what a deed did to the dossier along the way, for its entry to say:
+// what no entry knows of, a check of the record takes for somebody's own hand.
+type noted struct {
+	endedEvidence  []string
+	endedApprovals []string
+	liftedHolds    []string
+	voidedLinks    []string
+	link           *storage.Activation // issued
+}
+
+// fields is what the entry says of it.
+func (n noted) fields() []audit.Field {
+	var fields []audit.Field
+	list := func(name string, ids []string) {
+		if len(ids) > 0 {
+			fields = append(fields, public(name, strings.Join(ids, " ")))
+		}
+	}
+	list("endedEvidence", n.endedEvidence)
+	list("endedApprovals", n.endedApprovals)
+	list("liftedHolds", n.liftedHolds)
+	list("voidedLinks", n.voidedLinks)
+	if n.link != nil {
+		// Of the code, which has 256 bits, the digest of its digest says nothing.
+		fields = append(fields, public("link", n.link.ID), public("linkExpires", audit.Stamp(n.link.Expires)), public("linkCode", audit.Sum(n.link.CodeHash).String()))
+		if n.link.ClosedSeen != nil {
+			fields = append(fields, public("linkClosedSeen", audit.Stamp(*n.link.ClosedSeen)))
+		}
+	}
+	return fields
 }
 
 func readDossier(ctx context.Context, tx storage.Tx, user string) (*dossier, error) {
@@ -90,6 +126,9 @@ func (d *dossier) everConfirmed() bool {
 	return slices.ContainsFunc(d.evidence, func(e storage.Evidence) bool { return e.Gate == policy.GateEmail })
 }
 
+// addressChanged is why evidence of an address ends.
+const addressChanged = "the address changed"
+
 // endAddressEvidence ends evidence that was given for another address.
 func (d *dossier) endAddressEvidence(ctx context.Context, tx storage.Tx) error {
 	now := tx.Now()
@@ -97,10 +136,11 @@ func (d *dossier) endAddressEvidence(ctx context.Context, tx storage.Tx) error {
 		if e.Gate != policy.GateEmail || e.Revoked != nil {
 			continue
 		}
-		e.Revoked, e.RevokedWhy = &now, "the address changed"
+		e.Revoked, e.RevokedWhy = &now, addressChanged
 		if err := d.keepEvidence(ctx, tx, e); err != nil {
 			return err
 		}
+		d.along.endedEvidence = append(d.along.endedEvidence, e.ID)
 	}
 	return nil
 }
@@ -116,6 +156,7 @@ func (d *dossier) endApprovals(ctx context.Context, tx storage.Tx, fits func(sto
 		if err := d.keepApproval(ctx, tx, a); err != nil {
 			return err
 		}
+		d.along.endedApprovals = append(d.along.endedApprovals, a.ID)
 	}
 	return nil
 }

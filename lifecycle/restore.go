@@ -517,6 +517,7 @@ func (d *dossier) takeBack(ctx context.Context, tx storage.Tx, ids []string) err
 		if err := d.keepHold(ctx, tx, h); err != nil {
 			return err
 		}
+		d.along.liftedHolds = append(d.along.liftedHolds, h.ID)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 	if c.document {
 		u.LastModified = now
 	}
-	if err := s.moveAccess(ctx, tx, participant, old, &u, c); err != nil {
+	if err := s.moveAccess(ctx, tx, participant, on, old, &u, c); err != nil {
 		return u, err
 	}
 
@@ -106,7 +106,7 @@ func (s *Service) settle(ctx context.Context, tx storage.Tx, a Actor, participan
 			return u, err
 		}
 	}
-	if err := s.recordUser(ctx, tx, a, old, u, c, digest); err != nil {
+	if err := s.recordUser(ctx, tx, a, on, old, u, c, digest); err != nil {
 		return u, err
 	}
 	if err := noteAccess(ctx, tx, old, u, pending != nil); err != nil {
@@ -217,7 +217,7 @@ func (s *Service) freeAddress(ctx context.Context, tx storage.Tx, key, user stri
 }
 
 // moveAccess does what follows when access begins, ends or returns.
-func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant storage.Participant, old *storage.User, u *storage.User, c change) error {
+func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant storage.Participant, on *dossier, old *storage.User, u *storage.User, c change) error {
 	now := tx.Now()
 	var before policy.Decision
 	if old != nil {
@@ -235,12 +235,12 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 		u.ClosedAt = &now
 	}
 	if old != nil && !sameTime(old.ClosedAt, u.ClosedAt) {
-		if err := voidLinks(ctx, tx, u.ID); err != nil {
+		if err := on.voidLinks(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
 	if old != nil && !c.fresh && old.ReleasedAt != nil {
-		if err := s.moveAddress(ctx, tx, *old, *u); err != nil {
+		if err := s.moveAddress(ctx, tx, on, *old, *u); err != nil {
 			return err
 		}
 	}
@@ -258,7 +258,7 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 			}
 		}
 	case isSeen == policy.StatusReleased && wasSeen != policy.StatusReleased:
-		if err := s.release(ctx, tx, participant, u); err != nil {
+		if err := s.release(ctx, tx, participant, on, u); err != nil {
 			return err
 		}
 	case u.Decision.Status == policy.StatusSuspended && before.Status == policy.StatusReleased:
@@ -274,7 +274,7 @@ func (s *Service) moveAccess(ctx context.Context, tx storage.Tx, participant sto
 }
 
 // release gives the username and promises the message (product rule 3).
-func (s *Service) release(ctx context.Context, tx storage.Tx, participant storage.Participant, u *storage.User) error {
+func (s *Service) release(ctx context.Context, tx storage.Tx, participant storage.Participant, on *dossier, u *storage.User) error {
 	now := tx.Now()
 	if u.HealthixUsername == "" {
 		username, err := s.newUsername(ctx, tx)
@@ -297,7 +297,7 @@ func (s *Service) release(ctx context.Context, tx storage.Tx, participant storag
 			return tx.Enqueue(ctx, JobReturned, jobKey(*u), u.ID, time.Time{})
 		}
 	}
-	link, err := s.newActivation(ctx, tx, *u)
+	link, err := s.newActivation(ctx, tx, on, *u)
 	if err != nil {
 		return err
 	}
@@ -306,11 +306,11 @@ func (s *Service) release(ctx context.Context, tx storage.Tx, participant storag
 
 // moveAddress voids unused links when e-mail or mobile of a released user
 // moved, and promises the old address a notice.
-func (s *Service) moveAddress(ctx context.Context, tx storage.Tx, old, u storage.User) error {
+func (s *Service) moveAddress(ctx context.Context, tx storage.Tx, on *dossier, old, u storage.User) error {
 	if old.Email == u.Email && old.Mobile == u.Mobile {
 		return nil
 	}
-	if err := voidLinks(ctx, tx, u.ID); err != nil {
+	if err := on.voidLinks(ctx, tx, u.ID); err != nil {
 		return err
 	}
 	// An address whose gate was closed may be somebody else's, or anybody's.
@@ -373,8 +373,9 @@ func trainingDue(u storage.User, d policy.Decision) bool {
 // jobKey names one message about one version of a user.
 func jobKey(u storage.User) string { return fmt.Sprintf("%s/%d", u.ID, u.Version) }
 
-// recordUser writes the deed's entries; each commits to the history row.
-func (s *Service) recordUser(ctx context.Context, tx storage.Tx, a Actor, old *storage.User, u storage.User, c change, digest audit.Digest) error {
+// recordUser writes the deed's entries; each commits to the history row. What
+// the deed did along the way stands in the first.
+func (s *Service) recordUser(ctx context.Context, tx storage.Tx, a Actor, on *dossier, old *storage.User, u storage.User, c change, digest audit.Digest) error {
 	draft := audit.Draft{
 		Participant: u.Participant, User: u.ID, PolicyVersion: u.Decision.PolicyVersion,
 		Rule: u.Decision.Rule, History: []audit.Digest{digest},
@@ -382,7 +383,7 @@ func (s *Service) recordUser(ctx context.Context, tx storage.Tx, a Actor, old *s
 	if c.action != "" {
 		d := draft
 		d.Action, d.Sentence = c.action, c.sentence
-		d.Fields = append(documentFields(old, u), c.fields...)
+		d.Fields = slices.Concat(documentFields(old, u), c.fields, on.along.fields())
 		if err := s.entry(ctx, tx, a, d); err != nil {
 			return err
 		}
@@ -393,6 +394,9 @@ func (s *Service) recordUser(ctx context.Context, tx storage.Tx, a Actor, old *s
 	draft.Action = "access." + string(u.Decision.Status)
 	draft.Sentence = u.Decision.Reason
 	draft.Fields = accessFields(u.Decision, u.HealthixUsername)
+	if c.action == "" {
+		draft.Fields = append(draft.Fields, on.along.fields()...)
+	}
 	return s.entry(ctx, tx, a, draft)
 }
 

@@ -73,6 +73,14 @@ func TestWalk(t *testing.T) {
 	})
 }
 
+// checked lets the record be checked, in which nothing is wrong.
+func (h *house) checked(r *rapid.T) {
+	report, err := h.CheckRecord(h.ctx, nil)
+	if err != nil || !report.Sound() {
+		r.Fatalf("a check finds %+v, %v", report.Wrongs, err)
+	}
+}
+
 // deeds are what may be done to people, by the name that rapid prints.
 func (w *walk) deeds() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
@@ -414,6 +422,7 @@ func (w *walk) permissions(r *rapid.T, p *walked, u storage.User, d policy.Decis
 // record: every version has a history row, and every row an entry that commits
 // to it.
 func (w *walk) record(r *rapid.T) {
+	w.checked(r)
 	for _, p := range w.people {
 		u := w.get(p.id)
 		rows, err := w.store.ListHistory(w.ctx, u.ID)

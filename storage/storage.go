@@ -40,6 +40,10 @@ type Store interface {
 	// end, as the error of Write. A panic in f rolls back and goes on.
 	Write(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
 
+	// Look runs f on one state of the store: whatever it reads was committed
+	// together. It must not take long.
+	Look(ctx context.Context, f func(ctx context.Context, read Reader) error) error
+
 	// Work runs promised jobs until ctx ends, several at once, and returns when
 	// the running ones have ended. do must be idempotent; an error is retried
 	// with back-off, an ErrGiveUp never.
@@ -94,6 +98,7 @@ var ErrGiveUp = errors.New("give up")
 // be empty. A participant of "" means all. Deleted users and groups are not
 // found unless said otherwise.
 type Reader interface {
+	checkReader
 	recordReader
 	recoveryReader
 	reviewReader

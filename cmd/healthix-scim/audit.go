@@ -17,6 +17,7 @@ import (
 type auditCommands struct {
 	Key        auditKey        `cmd:"" help:"Print the public key that checkpoints and exports are verified with."`
 	Checkpoint auditCheckpoint `cmd:"" help:"Print a signed checkpoint of the record as it is now."`
+	Check      auditCheck      `cmd:"" help:"Compare the live tables with the log, and say which row is not what was recorded."`
 	Export     auditExport     `cmd:"" help:"Write the record, or a participant's part of it, as one file that proves itself."`
 	Recover    auditRecover    `cmd:"" help:"Go on after a restore from backup: the gap goes on record, links are void, access waits for a full sync."`
 	Verify     auditVerify     `cmd:"" help:"Verify an export. Needs nothing but the file and the public key: no database, no server."`

@@ -30,6 +30,17 @@ type participantRow struct {
 // TableName names the table for gorm.
 func (participantRow) TableName() string { return "participant" }
 
+func participantRowOf(p storage.Participant) (participantRow, error) {
+	settings, err := jsonText(p.Settings)
+	if err != nil {
+		return participantRow{}, fmt.Errorf("encode settings: %w", err)
+	}
+	return participantRow{
+		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode, Settings: settings, Reason: p.Reason,
+		ClosedAt: instantOf(p.ClosedAt), Version: p.Version, Created: instant(p.Created), Changed: instant(p.Changed), Recovering: instantOf(p.Recovering),
+	}, nil
+}
+
 func (row participantRow) participant() (storage.Participant, error) {
 	p := storage.Participant{
 		ID: row.ID, Name: row.Name, Type: row.Type, Status: row.Status, Mode: row.Mode, Reason: row.Reason,
@@ -96,9 +107,9 @@ func (t *tx) PutParticipant(ctx context.Context, p storage.Participant) (audit.D
 }
 
 func (t *tx) putParticipant(ctx context.Context, p storage.Participant) (audit.Digest, error) {
-	settings, err := jsonText(p.Settings)
+	row, err := participantRowOf(p)
 	if err != nil {
-		return audit.Digest{}, fmt.Errorf("encode settings: %w", err)
+		return audit.Digest{}, err
 	}
 	validFrom, err := t.validFrom(ctx, participantHistory, "participant", p.ID, p.Version)
 	if err != nil {
@@ -107,10 +118,6 @@ func (t *tx) putParticipant(ctx context.Context, p storage.Participant) (audit.D
 	body, err := recordText(participantRecordOf(p, validFrom))
 	if err != nil {
 		return audit.Digest{}, err
-	}
-	row := participantRow{
-		ID: p.ID, Name: p.Name, Type: p.Type, Status: p.Status, Mode: p.Mode, Settings: settings, Reason: p.Reason,
-		ClosedAt: instantOf(p.ClosedAt), Version: p.Version, Created: instant(p.Created), Changed: instant(p.Changed), Recovering: instantOf(p.Recovering),
 	}
 	if err := t.put(ctx, &row, "version", row.Version); err != nil {
 		return audit.Digest{}, err
