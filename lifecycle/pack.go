@@ -126,7 +126,7 @@ type pack struct {
 }
 
 // Pack writes an evidence pack to w. Memory does not grow with the number of
-// people. That somebody takes it is an entry before anything is written, and so is
+// people, but for eight bytes for each who left. That somebody takes it is an entry before anything is written, and so is
 // in the end what was taken. progress, if any, is told how many people were
 // written, of how many in the three walks over them.
 //
