@@ -20,7 +20,7 @@ const (
 	NotPrefix   DamageKind = "not a continuation"    // an older checkpoint is of another past
 	Malformed   DamageKind = "malformed"             // not the format at all
 	Unproven    DamageKind = "not proven"            // evidence that was asked for is not there
-	Implausible DamageKind = "implausible"           // recorded so, but cannot be
+	Implausible DamageKind = "implausible"           // signed so, but cannot be
 )
 
 // Damage is the first thing found wrong with a checkpoint or an export.

@@ -21,6 +21,8 @@ type Report struct {
 	PoliciesUnread    uint64       // of those: not compared
 	Personal          uint64       // values that are in the file
 	Withheld          uint64       // values that are not: erased
+	WrongClock        uint64       // entries dated before 2000, or a day after the checkpoint
+	WrongAt           uint64       // position of the first of them
 	Older             []Checkpoint // that the log was shown to continue, by size
 }
 
@@ -60,6 +62,9 @@ func (r Report) NotProven() []string {
 	out := []string{before, after, "That what was recorded is true: only that it is what was recorded."}
 	if r.Participant != "" {
 		out = append(out, "That the file has every policy of all participants: only the participant's own entries are numbered in it.")
+	}
+	if r.WrongClock > 0 {
+		out = append(out, fmt.Sprintf("When %s came about, from position %d on: dated before 2000 or after the checkpoint, by a clock that was wrong.", entries(r.WrongClock), r.WrongAt))
 	}
 	if r.Withheld > 0 {
 		out = append(out, fmt.Sprintf("What was in %s not in the file: once erased, only a salted digest is left.", counted(r.Withheld, "personal value")))
