@@ -10,6 +10,7 @@ import (
 	"github.com/healthix/healthix-scim/audit"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/policy"
+	"github.com/healthix/healthix-scim/storage"
 	"github.com/healthix/healthix-scim/storage/sqlstore"
 )
 
@@ -171,4 +172,71 @@ func everything(t *testing.T, address string) map[string][]string {
 		all[table] = read("select * from " + table)
 	}
 	return all
+}
+
+// Who was erased while a breaker case stages them is not brought back by its
+// restore, and who had been deleted before is erased like who had not.
+func TestEraseInAnOpenCase(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, h *house) {
+		ids := h.crowd("p", 12)
+		away := ids[11]
+		h.remove(away)
+		h.leave(ids[:10]...)
+		c := h.open()
+		if c == nil {
+			t.Fatal("no case is open")
+		}
+		h.clock.pass(time.Minute)
+		gone := ids[3]
+		for _, id := range []string{gone, away} {
+			if err := h.EraseUser(h.ctx, dana, id, h.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := h.restore(false)
+		if r.Restored != 9 || len(r.Listed) != 0 {
+			t.Errorf("restored %d, listed %v", r.Restored, r.Listed)
+		}
+		for _, id := range []string{gone, away} {
+			u, err := h.store.ListUsersByID(h.ctx, []string{id})
+			if err != nil || u[id].Erased == nil || u[id].Deleted == nil || u[id].UserName != "" || u[id].Decision.Status != policy.StatusRevoked {
+				t.Errorf("%s is %+v, %v", id, u[id], err)
+			}
+			if _, err := h.store.GetUser(h.ctx, "", id); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s is shown: %v", id, err)
+			}
+			if _, err := h.Hold(h.ctx, dana, id, "about somebody who is nobody"); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s is held: %v", id, err)
+			}
+		}
+		// One who was deleted comes up when the time of all is over.
+		h.remove(ids[4])
+		h.clock.pass(time.Hour)
+		var found []string
+		if err := h.ListErasable(h.ctx, "mercy", h.Now(), func(id string) error { found = append(found, id); return nil }); err != nil || len(found) != 1 || found[0] != ids[4] {
+			t.Errorf("erasable: %v, %v", found, err)
+		}
+		for i := 1; i <= 3; i++ { // pages of what was, erased among them
+			n, last := 0, ""
+			for q := (storage.AsOfQuery{Participant: "mercy", At: h.Now(), Limit: i}); ; {
+				page, err := h.store.ListUsersAt(h.ctx, q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, u := range page {
+					if n++; u.ID <= last {
+						t.Fatalf("%q after %q", u.ID, last)
+					}
+					last = u.ID
+				}
+				if len(page) < i {
+					break
+				}
+				q.After = last
+			}
+			if n != 12 {
+				t.Errorf("%d people in pages of %d", n, i)
+			}
+		}
+	})
 }
