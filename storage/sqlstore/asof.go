@@ -70,8 +70,7 @@ func (r reader) CountUsersAt(ctx context.Context, participant string, at time.Ti
 // usersAt answers as they were the users whose ids a query selects.
 func (r reader) usersAt(ctx context.Context, at time.Time, ids string, args ...any) ([]storage.User, error) {
 	query := "select " + historyColumns + " from (select u.id, " + versionAt + " as version from (" + ids + ") u" +
-		") v join user_history h on h.user_id = v.id and h.version = v.version" +
-		" left join user_personal m on m.user_id = h.user_id and m.version = h.version order by v.id"
+		") v join user_history h on h.user_id = v.id and h.version = v.version" + historyHalves + " order by v.id"
 	var rows []historyRow
 	if _, err := r.get(ctx, &rows, query, append([]any{instant(at)}, args...)...); err != nil {
 		return nil, err

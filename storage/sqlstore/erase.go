@@ -37,8 +37,8 @@ func (t *tx) EraseUser(ctx context.Context, user string) error {
 }
 
 // eraseVersions takes the personal halves of a user's versions. Of a version from
-// before, which is one whole, what is public stays where the whole was: without
-// it nobody could tell which access there was.
+// before, which is one whole, what is public is kept instead: without it nobody
+// could tell which access there was.
 func (t *tx) eraseVersions(ctx context.Context, user string) error {
 	var wholes []struct {
 		Version int64
@@ -52,10 +52,8 @@ func (t *tx) eraseVersions(ctx context.Context, user string) error {
 		if err != nil {
 			return fmt.Errorf("version %d: %w", w.Version, err)
 		}
-		if _, err := t.do(ctx, "update user_personal set salt = ?, body = ? where user_id = ? and version = ?", remains, left, user, w.Version); err != nil {
-			return err
-		}
+		t.add("user_remains", "user_id, version, body", user, w.Version, left)
 	}
-	_, err := t.do(ctx, "delete from user_personal where user_id = ? and length(salt) > 1", user)
+	_, err := t.do(ctx, "delete from user_personal where user_id = ?", user)
 	return err
 }

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -123,10 +122,6 @@ func personalRecordOf(u storage.User) personalRecord {
 func personalHalf(salt []byte, body string) audit.Personal {
 	return audit.Personal{Name: "user", Salt: salt, Value: body}
 }
-
-// remains stands in place of a salt beside what an erasure left of a version from
-// before: its public members. The bytes that its digest covers are gone.
-var remains = []byte{0}
 
 // publicOf is what an erasure leaves of a version that is one whole.
 func publicOf(whole string) (string, error) {
@@ -307,20 +302,21 @@ func recordText(record any) (string, error) {
 	return text, nil
 }
 
-// historyRow is a version as two tables keep it.
+// historyRow is a version as three tables keep it.
 type historyRow struct {
 	UserID    string
 	Version   int64
 	ValidFrom instant
 	Body      string
 	Digest    string
-	Salt      []byte
 	Personal  *string
+	Remains   *string // of a version from before that was erased
 }
 
 const (
-	historyTables  = "user_history h left join user_personal m on m.user_id = h.user_id and m.version = h.version"
-	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.salt, m.body as personal"
+	historyTables  = "user_history h" + historyHalves
+	historyHalves  = " left join user_personal m on m.user_id = h.user_id and m.version = h.version left join user_remains l on l.user_id = h.user_id and l.version = h.version"
+	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.body as personal, l.body as remains"
 )
 
 // version answers what was kept; its body is what the digest covers, nothing
@@ -334,15 +330,16 @@ func (row historyRow) version() (storage.HistoryRow, error) {
 	if row.Personal != nil {
 		personal = *row.Personal
 	}
+	body := row.Body
 	switch {
 	case row.Body != "":
-	case bytes.Equal(row.Salt, remains):
-		h.Body, h.Erased = nil, true
+	case row.Remains != nil:
+		body, h.Body = *row.Remains, nil
 	default:
 		h.Body = []byte(personal) // one whole, from before
 	}
 	var err error
-	h.Kept, err = userOf(row.Body, personal)
+	h.Kept, err = userOf(body, personal)
 	return h, err
 }
 

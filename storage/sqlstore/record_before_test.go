@@ -180,7 +180,18 @@ func TestRecordFromBefore(t *testing.T) {
 					t.Errorf("version %d after the erasure: %+v", row.Version, row)
 				}
 			}
-			for _, table := range []string{"user_personal", "user_history", "audit_personal"} {
+			kept, err := s.ListKept(ctx, storage.KeptUsers, "", 9)
+			if err != nil || len(kept) != 3 {
+				t.Fatal(kept, err)
+			}
+			for _, row := range kept {
+				for _, w := range row.Wrongs {
+					if w.Table != "users" || row.ID != ids[1] { // their row is the deed's own to keep
+						t.Errorf("held to the record: %+v", w)
+					}
+				}
+			}
+			for _, table := range []string{"user_personal", "user_history", "user_remains", "audit_personal"} {
 				column := map[string]string{"audit_personal": "value"}[table]
 				if column == "" {
 					column = "body"
