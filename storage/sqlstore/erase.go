@@ -37,7 +37,7 @@ func (t *tx) EraseUser(ctx context.Context, user string) error {
 }
 
 // eraseVersions takes the personal halves of a user's versions. Of a version from
-// before, which is one whole, what is public is kept instead: without it nobody
+// before, which is one whole, what is public takes its place: without it nobody
 // could tell which access there was.
 func (t *tx) eraseVersions(ctx context.Context, user string) error {
 	var wholes []struct {
@@ -52,8 +52,10 @@ func (t *tx) eraseVersions(ctx context.Context, user string) error {
 		if err != nil {
 			return fmt.Errorf("version %d: %w", w.Version, err)
 		}
-		t.add("user_remains", "user_id, version, body", user, w.Version, left)
+		if _, err := t.do(ctx, "update user_personal set salt = ?, body = ? where user_id = ? and version = ?", remains, left, user, w.Version); err != nil {
+			return err
+		}
 	}
-	_, err := t.do(ctx, "delete from user_personal where user_id = ?", user)
+	_, err := t.do(ctx, "delete from user_personal where user_id = ? and length(salt) > 1", user)
 	return err
 }

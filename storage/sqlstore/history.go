@@ -302,7 +302,7 @@ func recordText(record any) (string, error) {
 	return text, nil
 }
 
-// historyRow is a version as three tables keep it.
+// historyRow is a version as two tables keep it.
 type historyRow struct {
 	UserID    string
 	Version   int64
@@ -313,9 +313,15 @@ type historyRow struct {
 	Remains   *string // of a version from before that was erased
 }
 
+// remains stands in place of a salt beside what an erasure left of a version from
+// before: its public members. That is no personal half any more: to whoever asks
+// for one there is none, and the bytes that its digest covers are gone.
+var remains = []byte{0}
+
 const (
-	historyTables  = "user_history h" + historyHalves
-	historyHalves  = " left join user_personal m on m.user_id = h.user_id and m.version = h.version left join user_remains l on l.user_id = h.user_id and l.version = h.version"
+	historyTables = "user_history h" + historyHalves
+	historyHalves = " left join user_personal m on m.user_id = h.user_id and m.version = h.version and length(m.salt) <> 1" +
+		" left join user_personal l on l.user_id = h.user_id and l.version = h.version and length(l.salt) = 1"
 	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.body as personal, l.body as remains"
 )
 

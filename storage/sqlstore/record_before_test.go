@@ -191,7 +191,7 @@ func TestRecordFromBefore(t *testing.T) {
 					}
 				}
 			}
-			for _, table := range []string{"user_personal", "user_history", "user_remains", "audit_personal"} {
+			for _, table := range []string{"user_personal", "user_history", "audit_personal"} {
 				column := map[string]string{"audit_personal": "value"}[table]
 				if column == "" {
 					column = "body"

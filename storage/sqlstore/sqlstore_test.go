@@ -77,15 +77,14 @@ func TestAppendOnly(t *testing.T) {
 			return errors.Join(err, grouped, tx.PutPolicy(ctx, storage.PolicyVersion{Version: 1, Document: []byte("p")}),
 				exec(ctx, tx, "insert into audit_entry (id, at, participant, user_id, action, canonical, hash) values ('e', ?, '', '', '', ?, '')", instant(tx.now), []byte{}),
 				tx.PutPositions(ctx, []storage.LogPosition{{Entry: "e", Number: 1}}), tx.PutNodes(ctx, []storage.LogNode{{Level: 8}}),
-				tx.PutCheckpoint(ctx, storage.KeptCheckpoint{Size: 1, At: tx.now}),
-				exec(ctx, tx, "insert into user_remains (user_id, version, body) values ('u', 1, '')"))
+				tx.PutCheckpoint(ctx, storage.KeptCheckpoint{Size: 1, At: tx.now}))
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for table, column := range map[string]string{
 			"user_history": "digest", "group_history": "digest", "participant_history": "digest", "policy_version": "digest", "audit_entry": "hash",
-			"audit_position": "participant", "audit_node": "level", "audit_checkpoint": "note", "user_remains": "body",
+			"audit_position": "participant", "audit_node": "level", "audit_checkpoint": "note",
 		} {
 			for _, statement := range []string{
 				"update " + table + " set " + column + " = " + column, "delete from " + table,
