@@ -55,7 +55,8 @@ func (r reader) ListEntries(ctx context.Context, user string) ([]storage.EntryRo
 }
 
 // ListEvents answers a page of entries, newest first. Ids rise with time, so
-// that a page by id is a page by time; an instant bounds ids too.
+// that a page by id is a page by time. To is no bound of an index: the first page
+// of a period long ago goes past all entries since that the rest leaves.
 func (r reader) ListEvents(ctx context.Context, q storage.EventQuery) ([]storage.EntryRow, error) {
 	var where []string
 	var args []any
