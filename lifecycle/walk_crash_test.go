@@ -321,13 +321,20 @@ func (w *crashWalk) run(r *rapid.T, fates map[int64]*fate) {
 	busy := func() int {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return len(w.list(r, "available")) + len(w.list(r, "running")) - len(w.dead)
+		n := 0
+		for _, j := range w.list(r, "") { // at one moment: a job that ends may have promised another
+			if j.State == "available" || j.State == "running" {
+				n++
+			}
+		}
+		return n - len(w.dead)
 	}
 	deadline := time.Now().Add(90 * time.Second)
-	for busy() > 0 && time.Now().Before(deadline) {
-		time.Sleep(2 * time.Millisecond)
-	}
 	left := busy()
+	for left > 0 && time.Now().Before(deadline) {
+		time.Sleep(2 * time.Millisecond)
+		left = busy()
+	}
 	stuck := slices.Concat(w.list(r, "available"), w.list(r, "running"))
 	cancel()
 	if err := <-ended; err != nil || left > 0 {
@@ -350,11 +357,12 @@ func (w *crashWalk) drain(r *rapid.T) {
 	for range rounds {
 		w.run(r, nil)
 		waiting := slices.Concat(w.list(r, "retryable"), w.list(r, "scheduled"))
-		if len(waiting) == 0 {
-			break
-		}
 		for _, j := range waiting {
 			w.again(r, j)
+		}
+		// One that came due when the workers were stopping was put back.
+		if len(waiting)+len(w.list(r, "available")) == 0 {
+			break
 		}
 	}
 	for _, j := range w.list(r, "") {
