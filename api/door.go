@@ -176,7 +176,8 @@ func (s *server) enter(r *http.Request, scopes []string) (auth.Principal, error)
 }
 
 // halted refuses what must wait until an operator recovered the log: every
-// write, and what the portal asks, for who has access is not known.
+// change, and what the portal asks, for who has access is not known. Staff may
+// look, on record as always: entries over a gap hide it at no length of the log.
 func (s *server) halted(r *http.Request, who auth.Principal) error {
 	if s.Halted == nil {
 		return nil
@@ -184,7 +185,7 @@ func (s *server) halted(r *http.Request, who auth.Principal) error {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || isSCIM(r.URL.Path) && strings.HasSuffix(r.URL.Path, "/.search")
 	if why := s.Halted(); why != nil && (!reads || who.Scope == auth.ScopePortal) {
 		return &lifecycle.Fault{Kind: lifecycle.KindUnavailable, Err: why,
-			Message: "the server waits for an operator: the database was restored, and nothing is written until healthix-scim audit recover; try again later"}
+			Message: "the server waits for an operator: the database was restored, and nothing is changed until healthix-scim audit recover; try again later"}
 	}
 	return nil
 }

@@ -48,7 +48,11 @@ func TestHalted(t *testing.T) {
 	}
 	asks(0, 200)
 	why = gap
+	before := len(h.reads())
 	asks(503, 503)
+	if n := len(h.reads()) - before; n != 1 { // of the user; the list of participants shows nobody
+		t.Errorf("%d reads over the gap are on record, not 1", n)
+	}
 	why = nil
 	asks(0, 200)
 	h.must(http.StatusUnauthorized, "POST", root+"/participants", "", "{}")

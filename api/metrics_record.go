@@ -28,7 +28,7 @@ func (m *Metrics) Checkpoints(state lifecycle.OffsiteState, now time.Time) {
 	g.once.Do(func() {
 		g.pending = gauge("healthix_checkpoint_pending", "1 while a checkpoint is signed that did not leave this machine.")
 		g.failed = gauge("healthix_checkpoint_failures", "Tries of this server to take a checkpoint away, or to read one back, that went wrong since it started.")
-		g.halted = gauge("healthix_log_gap", "1 while the log does not continue the last checkpoint that left: nothing is written until somebody recovers.")
+		g.halted = gauge("healthix_log_gap", "1 while the log does not continue the last checkpoint that left: nothing is changed until somebody recovers.")
 		m.registry.MustRegister(g.pending, g.failed, g.halted)
 	})
 	g.pending.Set(one(state.Pending))

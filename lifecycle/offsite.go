@@ -199,10 +199,15 @@ func (s *Service) RunOffsite(ctx context.Context) error {
 // sendDue compares the log with what left when its time has come, and sends the
 // newest checkpoint when it is new.
 func (s *Service) sendDue(ctx context.Context, holder string) error {
-	// Every server compares, once a period: a database may be restored under those
-	// that run. Over a gap it looks until somebody recovered.
+	// Every server compares, once a period and when the log is shorter than it was:
+	// a database may be restored under those that run. Over a gap it looks until
+	// somebody recovered.
+	head, err := s.store.GetLogHead(ctx)
+	if err != nil {
+		return err
+	}
 	since := s.Now().Sub(time.UnixMicro(s.compared.Load()))
-	if known := s.gap.Load(); known != nil || since >= s.offsiteEvery || since < 0 {
+	if known := s.gap.Load(); known != nil || since >= s.offsiteEvery || since < 0 || head.Size < s.sizeSeen.Load() {
 		gap, err := s.FindGap(ctx)
 		switch {
 		case err != nil:
@@ -213,13 +218,14 @@ func (s *Service) sendDue(ctx context.Context, holder string) error {
 			s.log.InfoContext(ctx, "the log was recovered; requests are taken again")
 		}
 	}
+	s.sizeSeen.Store(head.Size)
 	if _, due, err := s.due(ctx); err != nil || !due {
 		return err
 	}
 	if held, err := s.lease(ctx, offsiteLease, holder, offsiteLife); err != nil || !held {
 		return err
 	}
-	err := s.sendNewest(ctx)
+	err = s.sendNewest(ctx)
 	const patience = 5 * time.Second
 	free, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

@@ -366,6 +366,66 @@ func TestRecoveryIsForcedWhereNothingIsReadBack(t *testing.T) {
 	h.recorded("north", "participant.recovering", 2)
 }
 
+// What is recorded over a gap, such as who reads, hides it at no length of the
+// log, and none of it leaves.
+func TestAGapStaysOneHoweverLongTheLogGrows(t *testing.T) {
+	onBothHouses(t, func(h *house) {
+		t, place := h.t, &shelf{}
+		s := h.keeper(place, 20*time.Millisecond)
+		h.sign(s)
+		head, err := h.store.GetLogHead(h.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := uint64(head.Size) + 3
+		note := h.forge(left, 1)
+		place.set(func() { place.notes = []string{note} })
+		h.during(s.RunOffsite, func() {
+			for grown := uint64(0); grown < 6; grown++ {
+				if err := s.ReadLog(h.ctx, dana, lifecycle.Reading{Route: "GET /x"}); err != nil {
+					t.Fatal(err)
+				}
+				h.sign(s)
+				if gap, err := s.FindGap(h.ctx); err != nil || gap == nil {
+					t.Fatalf("the gap is hidden by %d entries: %v", grown+1, err)
+				}
+			}
+			time.Sleep(60 * time.Millisecond)
+		})
+		if head, err = h.store.GetLogHead(h.ctx); err != nil || uint64(head.Size) <= left {
+			t.Fatalf("the log has %d entries, %v", head.Size, err)
+		}
+		if place.count() != 1 {
+			t.Error("a checkpoint left over the gap")
+		}
+		if did, err := s.Recover(h.ctx, dana, "restored", false); err != nil || did.Gap == nil || did.Gap.Left.Size != left {
+			t.Errorf("%+v, %v", did, err)
+		}
+	})
+}
+
+// A log that is shorter than it was is compared at once, not when its period is over.
+func TestALogThatShrankIsComparedAtOnce(t *testing.T) {
+	onBothHouses(t, func(h *house) {
+		place := &shelf{}
+		s := h.keeper(place, 20*24*time.Hour)
+		h.sign(s)
+		backup, err := h.store.GetLogHead(h.ctx)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.create(mercy, person("ana", "Registered Nurse"))
+		h.sign(s)
+		h.during(s.RunOffsite, func() {
+			h.soon("the longer log leaves", func() bool { return place.count() == 1 })
+			if err := h.store.Write(h.ctx, func(ctx context.Context, tx storage.Tx) error { return tx.PutLogHead(ctx, backup) }); err != nil {
+				h.t.Fatal(err)
+			}
+			h.soon("the gap is found", func() bool { return s.Gap() != nil })
+		})
+	})
+}
+
 // A database is restored under servers that run: each of them finds out, whoever
 // sends.
 func TestEveryServerFindsTheGap(t *testing.T) {

@@ -111,10 +111,11 @@ func (s *Service) streamSome(ctx context.Context, holder string, most int) (int,
 	}
 	send, cancel := context.WithTimeout(ctx, streamTime-time.Since(begin))
 	defer cancel()
+	last := lines[len(lines)-1].Position
 	if err := s.stream.Send(send, lines); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("positions %d to %d: %w", lines[0].Position, last, err) // one line may be what the place refuses
 	}
-	next := lines[len(lines)-1].Position + 1
+	next := last + 1
 	return len(lines), s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		// A process that stood still does not put another one back.
 		if held, err := tx.TakeLease(ctx, streamLease, holder, tx.Now().Add(streamLife)); err != nil || !held {

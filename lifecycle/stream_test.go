@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"fmt"
 	"strings"
 	"sync"
@@ -104,4 +105,44 @@ func TestStreamIsInOrderAndLosesNothing(t *testing.T) {
 			h.t.Errorf("%d of %d entries are out", next, head.Size)
 		}
 	})
+}
+
+// A line that the place refuses for ever is found by what the log says of it.
+func TestStreamSaysWhichEntriesItCannotSend(t *testing.T) {
+	h := newHouse(t)
+	var said safeBuffer
+	s, err := lifecycle.New(lifecycle.Options{
+		Store: h.store, Mailer: h.post, Key: bytes.Repeat([]byte("k"), 32), Clock: h.clock.Now, LogKeys: []ed25519.PrivateKey{logKey(1)},
+		Stream: &drain{broken: true}, Log: slog.New(slog.NewTextHandler(&said, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EnsureLogKey(h.ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.sign(s)
+	h.during(s.RunStream, func() {
+		h.soon("a try fails", func() bool { return strings.Contains(said.String(), "stopped up") })
+	})
+	if text := said.String(); !strings.Contains(text, "positions 0 to ") {
+		t.Error(text)
+	}
+}
+
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

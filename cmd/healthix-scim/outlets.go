@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/healthix/healthix-scim/connector/mail"
@@ -106,14 +108,39 @@ func (s *server) halted() error {
 	return nil
 }
 
-// wait holds work back that would act on what a restored database believes.
-func (s *server) wait(ctx context.Context) {
-	tick := time.NewTicker(waitEvery)
+// whileSound does work that acts on what the database believes, but for as long
+// as something halts it: whether that stands from the start or is found while the
+// work goes on. Work ends with its context, and begins anew. every is how often
+// somebody looks.
+func whileSound(ctx context.Context, halted func() error, every time.Duration, work func(ctx context.Context) error) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for s.halted() != nil && ctx.Err() == nil {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+	until := func(ctx context.Context, what func() bool) {
+		for !what() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	for {
+		until(ctx, func() bool { return halted() == nil })
+		if ctx.Err() != nil {
+			return nil
+		}
+		within, end := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		watch.Go(func() {
+			defer end()
+			until(within, func() bool { return halted() != nil })
+		})
+		err := work(within)
+		broken := within.Err() != nil
+		end()
+		watch.Wait()
+		if !broken || err != nil && !errors.Is(err, context.Canceled) {
+			return err
 		}
 	}
 }

@@ -193,18 +193,18 @@ func (s *server) background(ctx context.Context, checker *auth.Checker, keep age
 	s.run("log", func() error { return s.house.deeds.RunLog(ctx) })
 	s.run("checkpoints", func() error { return s.house.deeds.RunOffsite(ctx) })
 	s.run("stream", func() error { return s.house.deeds.RunStream(ctx) })
-	s.run("jobs", func() error { s.wait(ctx); return s.house.store.Work(ctx, s.do) })
+	s.runSound(ctx, "jobs", func(ctx context.Context) error { return s.house.store.Work(ctx, s.do) })
 	s.run("gauges", func() error { s.gauge(ctx); return nil })
 	s.run("last uses", func() error { return checker.Run(ctx) })
 	s.run("request log", func() error { return s.requests.Run(ctx) })
-	s.run("sweep", func() error { s.wait(ctx); s.sweep(ctx); return nil })
-	s.run("retention", func() error { s.forget(ctx, keep); return nil })
-	s.run("renewals", func() error { s.wait(ctx); s.renewals(ctx); return nil })
-	s.run("recoveries", func() error { s.wait(ctx); s.recoveries(ctx); return nil })
+	s.runSound(ctx, "sweep", func(ctx context.Context) error { s.sweep(ctx); return nil })
+	s.runSound(ctx, "retention", func(ctx context.Context) error { s.forget(ctx, keep); return nil })
+	s.runSound(ctx, "renewals", func(ctx context.Context) error { s.renewals(ctx); return nil })
+	s.runSound(ctx, "recoveries", func(ctx context.Context) error { s.recoveries(ctx); return nil })
 	s.run("signs of life", func() error { s.beat(ctx); return nil })
 	if s.trains {
 		s.untaught(ctx)
-		s.run("LMS", func() error { s.wait(ctx); return s.house.deeds.RunLMS(ctx) })
+		s.runSound(ctx, "LMS", s.house.deeds.RunLMS)
 	}
 }
 
@@ -287,6 +287,11 @@ func (s *server) fail(err error) {
 	case s.failed <- err:
 	default:
 	}
+}
+
+// runSound runs what waits over a gap in the log.
+func (s *server) runSound(ctx context.Context, what string, do func(ctx context.Context) error) {
+	s.run(what, func() error { return whileSound(ctx, s.halted, waitEvery, do) })
 }
 
 func (s *server) sweep(ctx context.Context) {

@@ -1,6 +1,7 @@
 package offsite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,8 +72,12 @@ func (f folder) Latest(context.Context) (string, bool, error) {
 
 func readNote(from io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(from, longest+1))
-	if err == nil && len(text) > longest {
+	switch {
+	case err != nil:
+	case len(text) > longest:
 		err = fmt.Errorf("it is longer than %d bytes, and so no checkpoint", longest)
+	case len(bytes.TrimSpace(text)) == 0: // what left before would be forgotten in silence
+		err = errors.New("what stands there is empty, and so no checkpoint; if none ever came there, take it away")
 	}
 	return string(text), err
 }

@@ -62,6 +62,12 @@ func TestFolder(t *testing.T) {
 	if _, _, err := p.Latest(t.Context()); err == nil {
 		t.Error("something endless was read")
 	}
+	if err := os.WriteFile(filepath.Join(dir, newest), []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.Latest(t.Context()); err == nil {
+		t.Error("an empty file passes for a place where nothing came yet")
+	}
 	// A folder that cannot be written, such as a disk that is gone.
 	blocked, err := Open("file://"+filepath.Join(dir, newest, "below"), nil)
 	if err != nil {
@@ -100,6 +106,12 @@ func TestShelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, p, "")
+	mu.Lock()
+	kept = "\n"
+	mu.Unlock()
+	if _, _, err := p.Latest(t.Context()); err == nil {
+		t.Error("an empty answer passes for a place where nothing came yet")
+	}
 	put(t, p, 4, "four\n")
 	wants(t, p, "four\n")
 	if user != "healthix" || password != "s3cret" || !strings.HasPrefix(media, "text/plain") {
