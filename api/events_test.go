@@ -200,3 +200,28 @@ func TestAuditorsTokensEnd(t *testing.T) {
 		t.Error(got.body)
 	}
 }
+
+// A restore of the database closes access for everybody, and it opens again: both
+// stand in everybody's timeline, with what they did to access.
+func TestTimelineHasTheRestoreOfTheDatabase(t *testing.T) {
+	h := newHouse(t, nil)
+	h.released()
+	staff := h.token(auth.ScopeAuditor, "")
+	h.pass(time.Second)
+	if _, err := h.service.Recover(t.Context(), operator, "the disk died", true); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(time.Second)
+	if _, err := h.service.ResumeParticipant(t.Context(), operator, "mercy"); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(time.Second)
+	timeline := h.must(200, "GET", root+"/users/"+h.mercy.ID+"/timeline", staff, "")
+	for action, moved := range map[string][2]string{
+		"participant.recovering": {"released", "suspended"}, "participant.recovered": {"suspended", "released"},
+	} {
+		if status := changesIn(t, timeline, action)["status"]; status["before"] != moved[0] || status["after"] != moved[1] {
+			t.Errorf("%s: %v", action, status)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (s *server) entriesOf(ctx context.Context, u storage.User) ([]storage.Entry
 		return nil, err
 	}
 	for _, row := range around {
-		moves := slices.Contains([]string{"participant.suspended", "participant.resumed", "participant.live", "participant.recovered"}, row.Action)
+		moves := slices.Contains([]string{"participant.suspended", "participant.resumed", "participant.live", "participant.recovering", "participant.recovered"}, row.Action)
 		if moves && !row.At.Before(u.Created) && (u.Deleted == nil || row.At.Before(*u.Deleted)) {
 			rows = append(rows, row)
 		}
