@@ -110,6 +110,34 @@ func (s *Service) keepRecovering(ctx context.Context, tx storage.Tx, by Actor, p
 		"The database was restored; access is closed until the identity provider has told of everybody, or an operator opens it.")
 }
 
+// heardRest is how long an identity provider must have told of everybody before
+// its participant opens: it looks at somebody first, and says then that they left.
+const heardRest = 10 * time.Second
+
+// wait is a participant that waits since a recovery.
+type wait struct {
+	participant string
+	since       int64 // microseconds
+}
+
+// heardOfAll says whether a participant's identity provider has told of everybody
+// since the restore, and had been for a while.
+func (s *Service) heardOfAll(ctx context.Context, p storage.Participant) (bool, error) {
+	key := wait{p.ID, p.Recovering.UnixMicro()}
+	unheard, err := s.store.CountUnheard(ctx, p.ID, *p.Recovering, 1)
+	if err != nil {
+		return false, err
+	}
+	if unheard > 0 { // somebody came, whom it will tell of
+		s.heard.Delete(key)
+		return false, nil
+	}
+	now := s.Now()
+	first, _ := s.heard.LoadOrStore(key, now)
+	rested := now.Sub(first.(time.Time))          //nolint:errcheck,forcetypeassert // nothing else is stored
+	return rested >= heardRest || rested < 0, nil // the clock was set back
+}
+
 // SweepRecovering opens participants whose identity provider has told of
 // everybody since the restore, and answers how many.
 func (s *Service) SweepRecovering(ctx context.Context) (int, error) {
@@ -123,8 +151,8 @@ func (s *Service) SweepRecovering(ctx context.Context) (int, error) {
 		if p.Recovering == nil {
 			continue
 		}
-		unheard, err := s.store.CountUnheard(ctx, p.ID, *p.Recovering, 1)
-		if err == nil && unheard == 0 {
+		told, err := s.heardOfAll(ctx, p)
+		if told {
 			_, err = s.moveParticipant(ctx, System, p.ID, func(row *storage.Participant, _ time.Time) (action, sentence string, err error) {
 				if row.Recovering == nil || !row.Recovering.Equal(*p.Recovering) {
 					return "", "", nil // somebody was faster, or recovered anew

@@ -314,10 +314,16 @@ func TestRecovery(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		sweep(0)
+		h.clock.pass(10 * time.Second)
 		sweep(1)
 		heard(ana.ID)
 		sweep(0)
 		heard(ben.ID)
+		sweep(0) // who was looked at last may be said to have left in the next moment
+		h.clock.pass(9 * time.Second)
+		sweep(0)
+		h.clock.pass(time.Second)
 		sweep(1)
 		sweep(0)
 		h.work()

@@ -66,6 +66,7 @@ type Service struct {
 	offsiteFailed atomic.Int64
 	gap           atomic.Pointer[Gap]
 	compared      atomic.Int64 // when with what left, in microseconds; 0 for never
+	heard         sync.Map     // since when a wait after a recovery is over, by wait
 	sizeSeen      atomic.Int64 // entries of the log when it was looked at last
 	stream        Stream
 	streamFailed  atomic.Int64
