@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/healthix/healthix-scim/lifecycle"
@@ -295,23 +296,21 @@ func (s *server) decideReview(ctx context.Context, c *call, in newReviewDecision
 type reportAnswer struct {
 	lifecycle.ReviewReport
 
-	text   []byte
 	people int
+	write  func(ctx context.Context, w io.Writer) error
 }
 
 func (a reportAnswer) rows() int { return a.people }
 
-func (a reportAnswer) render() (contentType string, body []byte) { return "application/json", a.text }
+func (a reportAnswer) stream() (contentType string, write func(context.Context, io.Writer) error) {
+	return "application/json", a.write
+}
 
 func (s *server) getReviewReport(ctx context.Context, c *call, _ none) (reportAnswer, error) {
 	if _, err := s.reviewOf(ctx, c); err != nil {
 		return reportAnswer{}, err
 	}
-	r, text, err := lifecycle.ReadReport(ctx, s.read, c.who.Participant, c.id())
-	if err != nil {
-		return reportAnswer{}, err
-	}
-	tallies, err := s.read.TallyReviews(ctx, []string{r.ID})
+	r, totals, err := lifecycle.VerifyReport(ctx, s.read, c.who.Participant, c.id())
 	if err != nil {
 		return reportAnswer{}, err
 	}
@@ -320,5 +319,7 @@ func (s *server) getReviewReport(ctx context.Context, c *call, _ none) (reportAn
 		return reportAnswer{}, fmt.Errorf("digest of review %s: %w", r.ID, err)
 	}
 	c.header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
-	return reportAnswer{text: text, people: tallies[r.ID].Total()}, nil
+	return reportAnswer{people: totals.People, write: func(ctx context.Context, w io.Writer) error {
+		return lifecycle.WriteReport(ctx, s.read, r, w)
+	}}, nil
 }

@@ -226,7 +226,7 @@ func TestAlteredReport(t *testing.T) {
 	h := newHouse(t)
 	people := h.staff("ana")
 	r := h.startReview("")
-	_, _, err := lifecycle.ReadReport(h.ctx, h.store, "mercy", r.ID)
+	_, _, err := h.report(r)
 	wantsKind(t, err, lifecycle.KindRefused)
 	h.decides(gail, r, lifecycle.DecisionKeep, people["ana"])
 	h.work()
@@ -237,7 +237,7 @@ func TestAlteredReport(t *testing.T) {
 	if err := h.store.Write(h.ctx, func(ctx context.Context, tx storage.Tx) error { return tx.PutReviewItem(ctx, item) }); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = lifecycle.ReadReport(h.ctx, h.store, "mercy", r.ID)
+	_, _, err = h.report(r)
 	wantsKind(t, err, lifecycle.KindInternal)
 	// An erasure empties what reviewers wrote, and breaks nothing.
 	item.Decision = lifecycle.DecisionKeep
@@ -283,7 +283,7 @@ func TestClosingMeetsDecisions(t *testing.T) {
 			}
 		})
 		all.Wait()
-		_, text, err := lifecycle.ReadReport(h.ctx, h.store, "mercy", r.ID)
+		_, text, err := h.report(r)
 		if err != nil {
 			t.Fatal(err) // an item moved after the closing
 		}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -141,23 +142,34 @@ func digestReport(ctx context.Context, read storage.Reader, r storage.Review) (R
 	return totals, hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// ReadReport answers a closed review with its report, the bytes whose SHA-256 is
-// in the entry of its closing. Rows that do not give them any more are an error:
+// VerifyReport answers a closed review whose report is what the entry of its
+// closing has the SHA-256 of. Rows that do not give that any more are an error:
 // somebody altered them.
-func ReadReport(ctx context.Context, read storage.Reader, participant, id string) (storage.Review, []byte, error) {
+func VerifyReport(ctx context.Context, read storage.Reader, participant, id string) (storage.Review, ReviewTotals, error) {
 	r, err := read.GetReview(ctx, participant, id)
 	if err != nil {
-		return r, nil, err
+		return r, ReviewTotals{}, err
 	}
 	if r.State != storage.ReviewClosed {
-		return r, nil, Faultf(KindRefused, "", "the review is %s; its report is made when it is closed", r.State)
+		return r, ReviewTotals{}, Faultf(KindRefused, "", "the review is %s; its report is made when it is closed", r.State)
 	}
-	var report bytes.Buffer
-	if _, err := writeReport(ctx, read, r, &report); err != nil {
-		return r, nil, fmt.Errorf("report of review %s: %w", id, err)
+	totals, digest, err := digestReport(ctx, read, r)
+	if err != nil {
+		return r, totals, fmt.Errorf("report of review %s: %w", id, err)
 	}
-	if digest := audit.Sum(report.Bytes()).String(); digest != r.Digest {
-		return r, nil, fmt.Errorf("report of review %s has digest %s, and %s is on record in entry %s: its rows were altered", id, digest, r.Digest, r.Entry)
+	if digest != r.Digest {
+		return r, totals, fmt.Errorf("report of review %s has digest %s, and %s is on record in entry %s: its rows were altered", id, digest, r.Digest, r.Entry)
 	}
-	return r, report.Bytes(), nil
+	return r, totals, nil
+}
+
+// WriteReport writes the report of a closed review as it is read: however many
+// people there are, it holds a page of them.
+func WriteReport(ctx context.Context, read storage.Reader, r storage.Review, w io.Writer) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	_, err := writeReport(ctx, read, r, out)
+	if err == nil {
+		err = out.Flush()
+	}
+	return wrapped("report of review "+r.ID, err)
 }

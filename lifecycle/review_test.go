@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -193,11 +194,28 @@ func (h *house) reviewMails(address string) int {
 	return n
 }
 
+// report is the report of a closed review, checked and written.
+func (h *house) report(r storage.Review) (storage.Review, []byte, error) {
+	h.t.Helper()
+	kept, totals, err := lifecycle.VerifyReport(h.ctx, h.store, "mercy", r.ID)
+	if err != nil {
+		return kept, nil, err
+	}
+	var text bytes.Buffer
+	if err := lifecycle.WriteReport(h.ctx, h.store, kept, &text); err != nil {
+		h.t.Fatal(err)
+	}
+	if n := strings.Count(text.String(), `{"user":`); n != totals.People {
+		h.t.Errorf("%d people, and the report has %d", totals.People, n)
+	}
+	return kept, text.Bytes(), nil
+}
+
 // reported checks a closing report: its bytes are those of the digest in the
 // entry of the closing, and it says of everybody what became of them.
 func (h *house) reported(r storage.Review, want string, people map[string]storage.User) {
 	h.t.Helper()
-	kept, text, err := lifecycle.ReadReport(h.ctx, h.store, "mercy", r.ID)
+	kept, text, err := h.report(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}

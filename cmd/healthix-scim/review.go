@@ -137,12 +137,11 @@ type reviewReport struct {
 
 func (c *reviewReport) Run(ctx context.Context, p *program) error {
 	return p.look(ctx, func(ctx context.Context, read storage.Store) error {
-		_, report, err := lifecycle.ReadReport(ctx, read, "", c.ID)
+		r, _, err := lifecycle.VerifyReport(ctx, read, "", c.ID)
 		if err != nil {
 			return named("review", c.ID, err)
 		}
-		_, err = p.stdout.Write(report)
-		return err
+		return lifecycle.WriteReport(ctx, read, r, p.stdout)
 	})
 }
 
