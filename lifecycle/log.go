@@ -300,6 +300,9 @@ func (s *Service) Checkpoint(ctx context.Context) (string, error) {
 	return head.Note, err
 }
 
+// errHoles says that hashes of the tree are not there.
+var errHoles = errors.New("the log has holes; run healthix-scim audit check")
+
 // logNodes lets proofs read the tree.
 type logNodes struct{ read storage.Reader }
 
@@ -307,7 +310,7 @@ type logNodes struct{ read storage.Reader }
 func (l logNodes) Hashes(ctx context.Context, level uint, first uint64, n int) ([]audit.Digest, error) {
 	hashes, err := l.read.ListLogHashes(ctx, int(level), int64(first), n) //nolint:gosec // within the tree
 	if err == nil && len(hashes) < n {
-		err = fmt.Errorf("level %d of the tree has %d hashes from %d on where %d belong; run healthix-scim audit check", level, len(hashes), first, n)
+		err = fmt.Errorf("level %d of the tree has %d hashes from %d on where %d belong: %w", level, len(hashes), first, n, errHoles)
 	}
 	return hashes, err
 }

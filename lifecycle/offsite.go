@@ -144,9 +144,9 @@ func (s *Service) gapTo(ctx context.Context, left audit.Checkpoint) (*Gap, error
 		switch {
 		case err == nil && audit.VerifyConsistency(left.Size, size, proof, left.Root, head.Root) == nil:
 			return nil, nil
-		case errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil:
+		case err != nil && !errors.Is(err, errHoles): // which prove nothing, either
 			return nil, err
-		} // a tree with holes proves nothing, either
+		}
 	}
 	const most = 100
 	recovered, err := s.store.ListEvents(ctx, storage.EventQuery{Action: LogRecovered, Limit: most})

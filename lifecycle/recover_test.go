@@ -453,3 +453,50 @@ func TestEveryServerFindsTheGap(t *testing.T) {
 		})
 	})
 }
+
+// tired is a store whose queries on the log's tree fail, or find nothing.
+type tired struct {
+	storage.Store
+	err error
+}
+
+func (s tired) ListLogHashes(context.Context, int, int64, int) ([]audit.Digest, error) {
+	return nil, s.err
+}
+
+// A database that does not answer is no gap: nobody is kept out by it. A tree with
+// holes is one, for it proves nothing.
+func TestWhatCannotBeReadIsNoGap(t *testing.T) {
+	h := newHouse(t)
+	place := &shelf{}
+	s := h.keeper(place, time.Hour)
+	h.sign(s)
+	note, err := s.Checkpoint(h.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place.set(func() { place.notes = []string{note} })
+	h.create(mercy, person("ana", "Registered Nurse"))
+	h.sign(s)
+	with := func(failure error) *lifecycle.Service {
+		t.Helper()
+		s, err := lifecycle.New(lifecycle.Options{
+			Store: tired{h.store, failure}, Mailer: h.post, Key: bytes.Repeat([]byte("k"), 32), Clock: h.clock.Now,
+			LogKeys: []ed25519.PrivateKey{logKey(1)}, Offsite: place, OffsiteEvery: time.Hour, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	slow := with(errors.New("canceling statement due to statement timeout"))
+	if gap, err := slow.FindGap(h.ctx); err == nil || gap != nil || slow.Gap() != nil {
+		t.Errorf("a statement that timed out: gap %v, %v", gap, err)
+	}
+	if gap, err := with(nil).FindGap(h.ctx); err != nil || gap == nil {
+		t.Errorf("a tree with holes: gap %v, %v", gap, err)
+	}
+	if gap, err := s.FindGap(h.ctx); err != nil || gap != nil {
+		t.Errorf("%v, %v", gap, err)
+	}
+}

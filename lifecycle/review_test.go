@@ -421,3 +421,31 @@ func TestReviewInBatches(t *testing.T) {
 		t.Errorf("opened %d times", got)
 	}
 }
+
+// Of several operators who start a review at once, one does; the others hear why not.
+func TestReviewsAreStartedOneAtATime(t *testing.T) {
+	onBothHouses(t, func(h *house) {
+		h.staff("ana")
+		const most = 6
+		failed := make(chan error, most)
+		var all sync.WaitGroup
+		for range most {
+			all.Go(func() {
+				_, err := h.StartReview(h.ctx, dana, lifecycle.ReviewSpec{Participant: "mercy", Due: h.Now().Add(20 * 24 * time.Hour)})
+				failed <- err
+			})
+		}
+		all.Wait()
+		started := 0
+		for range most {
+			if err := <-failed; err == nil {
+				started++
+			} else {
+				wantsKind(h.t, err, lifecycle.KindTaken)
+			}
+		}
+		if started != 1 {
+			h.t.Errorf("%d reviews were started", started)
+		}
+	})
+}
