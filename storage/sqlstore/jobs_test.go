@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -158,5 +159,36 @@ func TestJobsAreCleaned(t *testing.T) {
 		if n := left(); n != step.want {
 			t.Errorf("%v later: %d jobs, want %d", step.later, n, step.want)
 		}
+	}
+}
+
+// Workers that were stopped work again in the same process: they stop while the
+// log has a gap.
+func TestWorkersStopAndGoOn(t *testing.T) {
+	for engine, address := range map[string]func() string{
+		"SQLite":     func() string { return "sqlite://" + filepath.Join(t.TempDir(), "healthix.db") },
+		"PostgreSQL": func() string { return pgtest.URL(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			s := openForJobs(t, address())
+			for round := range 3 {
+				if err := s.Write(t.Context(), func(ctx context.Context, tx storage.Tx) error {
+					return tx.Enqueue(ctx, "test", fmt.Sprint(round), "", time.Time{})
+				}); err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+				var done []string
+				err := s.Work(ctx, func(_ context.Context, job storage.Job) error {
+					done = append(done, job.Key)
+					stop()
+					return nil
+				})
+				stop()
+				if err != nil || len(done) != 1 || done[0] != fmt.Sprint(round) {
+					t.Fatalf("round %d: %v, %v", round, done, err)
+				}
+			}
+		})
 	}
 }
