@@ -14,11 +14,48 @@ import (
 
 // folder keeps a file for each checkpoint, whose name says size and time, and
 // the newest as latest. Old files stay. They are no secret: anybody may read them.
-type folder struct{ dir string }
+type folder struct {
+	dir  string
+	busy chan struct{} // full while something is asked of it
+}
+
+func newFolder(dir string) folder { return folder{dir: dir, busy: make(chan struct{}, 1)} }
+
+// patiently does something with files, and waits for it as long as ctx says: one
+// on a network that went away may never answer. Until it does, nothing more is
+// asked of it.
+func (f folder) patiently(ctx context.Context, do func() (string, error)) (string, error) {
+	select {
+	case f.busy <- struct{}{}:
+	default:
+		return "", errors.New("the folder has not answered what it was asked before")
+	}
+	type answer struct {
+		text string
+		err  error
+	}
+	came := make(chan answer, 1)
+	go func() {
+		text, err := do()
+		<-f.busy
+		came <- answer{text, err}
+	}()
+	select {
+	case a := <-came:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("the folder does not answer: %w", ctx.Err())
+	}
+}
 
 const newest = "latest"
 
 func (f folder) Put(ctx context.Context, size int64, at time.Time, note string) error {
+	_, err := f.patiently(ctx, func() (string, error) { return "", f.put(ctx, size, at, note) })
+	return err
+}
+
+func (f folder) put(ctx context.Context, size int64, at time.Time, note string) error {
 	if err := os.MkdirAll(f.dir, 0o755); err != nil { //nolint:gosec // auditors read here
 		return fmt.Errorf("checkpoint folder: %w", err)
 	}
@@ -57,16 +94,18 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (f folder) Latest(context.Context) (string, bool, error) {
-	file, err := os.Open(filepath.Join(f.dir, newest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", true, nil
-	}
-	if err != nil {
-		return "", true, err
-	}
-	defer file.Close() //nolint:errcheck // it was only read
-	note, err := readNote(file)
+func (f folder) Latest(ctx context.Context) (string, bool, error) {
+	note, err := f.patiently(ctx, func() (string, error) {
+		file, err := os.Open(filepath.Join(f.dir, newest))
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		defer file.Close() //nolint:errcheck // it was only read
+		return readNote(file)
+	})
 	return note, true, err
 }
 

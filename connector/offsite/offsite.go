@@ -45,7 +45,7 @@ func Open(rawURL string, send Mail) (Place, error) {
 		if !found || dir == "" {
 			return nil, errors.New("checkpoint URL: file:// names no folder")
 		}
-		return folder{dir}, nil
+		return newFolder(dir), nil
 	case "mailto":
 		to, err := netmail.ParseAddress(rest)
 		if err != nil || to.Address != rest {
