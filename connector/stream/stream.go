@@ -44,7 +44,7 @@ func Open(rawURL, token string) (Sink, error) {
 		if path == "" {
 			return nil, errors.New("stream URL: file:// names no file")
 		}
-		return file{path}, nil
+		return &file{path: path}, nil
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Hostname() == "" || u.Fragment != "" {
