@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestPipeThatNobodyReads(t *testing.T) {
 	}
 	var read bytes.Buffer
 	go func() { ended <- sink.Send(t.Context(), lines) }()
-	last := append(lines[len(lines)-1].Text, '\n')
+	last := slices.Concat(lines[len(lines)-1].Text, []byte{'\n'})
 	if err := reader.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
