@@ -102,7 +102,7 @@ type Options struct {
 	BaseURL        string
 	Version        string         // of the program, for /openapi.json
 	TrustedProxies []netip.Prefix // only they may set Forwarded and X-Forwarded-For
-	RateLimit      Rate           // of a participant without a setting of its own
+	RateLimit      Rate           // of a participant without a setting of its own; off: staff have none either
 	Halted         func() error   // why nothing may be written; nil, or nil from it: all is well
 	Nodes          func() int     // servers that share the limits of rate; nil: this one alone
 	PortalStandIn  bool           // serve /portal/activate
@@ -126,6 +126,7 @@ type server struct {
 	seal     cipher.AEAD
 	digests  []byte   // key of the digests of what staff asked for
 	clients  *limiter // per participant, on /scim/v2; per OAuth client, on /oauth/token
+	people   *limiter // per staff member, on /api/v1
 	visitors *limiter // per address: redeeming, fetching tokens, and SCIM discovery without a token
 	bulks    *lanes
 	lists    *lanes
@@ -158,7 +159,7 @@ func New(o Options) http.Handler {
 		Options: o, read: o.Service.Reader(), settled: newSettled(o.Service.Reader(), o.Service.Now), seal: cursorSeal(o.Key), digests: digestKey(o.Key),
 		bulks: newLanes(1, bulkQueued), lists: newLanes(listsAtOnce, listsQueued),
 		polls: newLanes(changesWaiters, 0), watch: newWatch(o.Service.Reader().LastAccessChange),
-		clients: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
+		clients: newLimiter(o.Service.Now), people: newLimiter(o.Service.Now), visitors: newLimiter(o.Service.Now),
 	}
 	var err error
 	s.oauth, err = auth.NewClients(auth.ClientOptions{Records: s.read, Issuer: o.BaseURL, TokenURL: o.BaseURL + tokenPath, Now: o.Service.Now})

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate is how many requests a second one participant may make, with a burst.
-// The zero value is the default, 200/1000.
+// Rate is how many requests a second one participant, client, visitor or person
+// may make, with a burst. The zero value is the default, 200/1000.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -61,6 +61,10 @@ func ParseRate(text string) (Rate, error) {
 // sensible rate is full again by then, so forgetting it gives nothing away.
 const forgetAfter = 10 * time.Minute
 
+// maxBuckets bounds the keys that one limiter remembers, to some 20 MB. Only
+// somebody with as many addresses gets there, and has as many bursts anyway.
+const maxBuckets = 100_000
+
 // limiter holds one bucket per key.
 type limiter struct {
 	now func() time.Time
@@ -92,6 +96,7 @@ func (l *limiter) allow(key string, r Rate) (wait time.Duration, ok bool) {
 	l.sweep(now)
 	b := l.buckets[key]
 	if b == nil || b.rate != r { // new, or the setting was changed
+		l.makeRoom(key)
 		b = &bucket{rate: r, left: rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)}
 		l.buckets[key] = b
 	}
@@ -101,6 +106,18 @@ func (l *limiter) allow(key string, r Rate) (wait time.Duration, ok bool) {
 	}
 	missing := 1 - b.left.TokensAt(now)
 	return time.Duration(missing / r.PerSecond * float64(time.Second)), false
+}
+
+// makeRoom forgets any other key when there are too many: to look for the best
+// one would cost most while somebody floods.
+func (l *limiter) makeRoom(key string) {
+	if _, known := l.buckets[key]; known || len(l.buckets) < maxBuckets {
+		return
+	}
+	for other := range l.buckets {
+		delete(l.buckets, other)
+		return
+	}
 }
 
 func (l *limiter) sweep(now time.Time) {

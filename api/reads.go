@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/healthix/healthix-scim/api/auth"
 	"github.com/healthix/healthix-scim/lifecycle"
 	"github.com/healthix/healthix-scim/storage"
 )
@@ -29,6 +30,21 @@ const (
 
 // recorded says whether each request of the route is a read on record.
 func (rt route) recorded() bool { return rt.shows == undecided || rt.shows == people }
+
+// staffRate is what one member of the staff gets, by however many tokens. What
+// they read becomes entries, which nobody can delete: a script that runs wild
+// must not fill the record.
+var staffRate = Rate{PerSecond: 20, Burst: 200}
+
+// paceStaff takes one request of an operator, an auditor or a user manager from
+// their bucket, before anything is read or recorded. Two participants' people
+// may go by one subject; they are not one.
+func (s *server) paceStaff(h http.Header, who auth.Principal) error {
+	if who.Scope == auth.ScopePortal || s.RateLimit.Off {
+		return nil
+	}
+	return s.pace(h, s.people, who.Participant+" "+who.Actor.Subject, staffRate)
+}
 
 // looksAt remembers who is looked at, for the entry.
 func (c *call) looksAt(u storage.User, err error) (storage.User, error) {

@@ -249,6 +249,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, rt route) (any, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.paceStaff(w.Header(), who); err != nil {
+		return nil, nil, err
+	}
 	query, err := checkQuery(r.URL.RawQuery, rt.query)
 	if err != nil {
 		return nil, nil, err

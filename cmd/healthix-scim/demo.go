@@ -205,7 +205,7 @@ func (d *demo) patch(ctx context.Context, token, userName string, operations ...
 
 // quiet waits until every promised job is done, so that the mails are there.
 func (d *demo) quiet(ctx context.Context) error {
-	const patience, pause = 30 * time.Second, 100 * time.Millisecond
+	const patience, pause = 30 * time.Second, 200 * time.Millisecond // three requests each: below the rate of staff
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

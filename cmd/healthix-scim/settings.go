@@ -47,7 +47,7 @@ type settings struct {
 	LitmosHook      string   `name:"litmos-hook-secret" placeholder:"SECRET" secret:"whole" help:"End of the webhooks' path; two, comma-separated, while they are being exchanged."`
 	LitmosHookFile  string   `name:"litmos-hook-secret-file" placeholder:"FILE" help:"File that holds the webhooks' secret."`
 	MetricsAddr     string   `name:"metrics-addr" placeholder:"HOST:PORT" help:"Serve /metrics on an address of its own. Default: on the listen address."`
-	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests. A participant's own setting wins."`
+	RateLimit       string   `name:"rate-limit" placeholder:"RATE/BURST" default:"200/1000" help:"SCIM requests a second and burst per participant; off for load tests, of staff too. A participant's own setting wins."`
 	KeepRecord      string   `name:"retention-record" placeholder:"AGE" default:"6y" help:"How long the record is kept at least: 6y or more; then people who were revoked so long ago can be erased."`
 	KeepRequests    string   `name:"retention-requests" placeholder:"AGE" default:"90d" help:"How long the request log is kept, in days or years."`
 	Log             string   `name:"log" placeholder:"LEVEL" default:"info" help:"Least level that is logged: debug, info, warn, error."`
