@@ -37,6 +37,11 @@ func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, particip
 			return fail(err)
 		}
 	}
+	for _, c := range older {
+		if c.Size > uint64(head.NoteOf) { //nolint:gosec // not negative
+			return Faultf(KindRefused, "", "the checkpoint that you give is of %d entries, and the log has %d: entries are missing, or it is another log's", c.Size, head.NoteOf)
+		}
+	}
 	x, err := audit.NewExport(ctx, w, audit.ExportHeader{Participant: participant, Checkpoint: head.Note, Older: older}, logNodes{s.store})
 	if err != nil {
 		return fail(err)

@@ -19,6 +19,8 @@ import (
 const (
 	// placeEvery is how often somebody looks for entries without a position.
 	placeEvery = 250 * time.Millisecond
+	// placeRest is how long nobody tries after one went wrong.
+	placeRest = 5 * time.Second
 	// signEvery is how long a checkpoint stays the newest at least. With the
 	// look before it, an entry is under a signed checkpoint within a second.
 	signEvery = 700 * time.Millisecond
@@ -126,6 +128,8 @@ func (s *Service) setLogKey(ctx context.Context, keys []string, known func(stora
 		if before != "" && before != keys[0] {
 			sentence = "The log's checkpoints are signed by another key from here on."
 			fields = append(fields, public("before", before))
+			s.log.Warn("the log is signed by another key than before; was that meant? Whoever verifies needs the new public key (healthix-scim audit key), and the old one for what it signed",
+				"before", before, "key", keys[0])
 		}
 		return s.entry(ctx, tx, System, audit.Draft{Action: LogKeySet, Sentence: sentence, Fields: fields})
 	})
@@ -145,7 +149,8 @@ func (s *Service) RunLog(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if _, err := s.Place(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("entries wait for their positions in the log", "error", err)
+			s.log.Error("entries wait for their positions in the log", "error", err)
+			rest(ctx, placeRest)
 		}
 		select {
 		case <-tick.C:
@@ -177,13 +182,17 @@ func (s *Service) placeSome(ctx context.Context, signers []*audit.Signer) (int, 
 	} else if n, err := s.store.CountUnplaced(ctx); err != nil || n == 0 && !s.unsigned(head, signers) {
 		return 0, err // nothing to do, and nothing written
 	}
-	placed := 0
+	placed, left := 0, logEnd{}
 	err := s.store.Write(ctx, func(ctx context.Context, tx storage.Tx) error {
 		placed = 0
 		head, locked, err := tx.LockLog(ctx)
 		if err != nil || !locked {
 			return err
 		}
+		if err := s.continues(ctx, tx, head); err != nil {
+			return err
+		}
+		left = logEnd{head.Size, head.Root}
 		entries, err := tx.TakePending(ctx, placeAtOnce)
 		if err != nil {
 			return err
@@ -198,10 +207,42 @@ func (s *Service) placeSome(ctx context.Context, signers []*audit.Signer) (int, 
 		} else if len(entries) == 0 {
 			return nil
 		}
-		placed = len(entries)
+		placed, left = len(entries), logEnd{head.Size, head.Root}
 		return tx.PutLogHead(ctx, head)
 	})
+	if err == nil && left.size > 0 {
+		s.logEnd.Store(&left)
+	}
 	return placed, err
+}
+
+// logEnd is where a process left the log.
+type logEnd struct {
+	size int64
+	root audit.Digest
+}
+
+// continues holds the log to its own newest checkpoint before anything is put
+// behind it: what contradicts that is not built upon, and not signed. What this
+// process left as it finds it needs no second look.
+func (s *Service) continues(ctx context.Context, tx storage.Tx, head storage.LogHead) error {
+	if known := s.logEnd.Load(); head.Note == "" || known != nil && *known == (logEnd{head.Size, head.Root}) {
+		return nil
+	}
+	c, err := audit.ParseCheckpoint(head.Note)
+	if err == nil && (c.Size > uint64(head.Size) || c.Size != uint64(head.NoteOf)) { //nolint:gosec // neither is negative
+		err = fmt.Errorf("the log has %d entries", head.Size)
+	}
+	if err == nil && c.Size > 0 {
+		var proof []audit.Digest
+		if proof, err = audit.ConsistencyProof(ctx, logNodes{tx}, c.Size, uint64(head.Size)); err == nil { //nolint:gosec // not negative
+			err = audit.VerifyConsistency(c.Size, uint64(head.Size), proof, c.Root, head.Root) //nolint:gosec // not negative
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the log is not the one that its newest checkpoint signed (%d entries), so nothing is placed behind it or signed; run healthix-scim audit check: %w", head.NoteOf, err)
+	}
+	return nil
 }
 
 // grow puts entries behind the log's end.

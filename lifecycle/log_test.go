@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -271,4 +273,43 @@ func TestAnAlteredHeadIsNotBuiltUpon(t *testing.T) {
 	if n, err := store.CountUnplaced(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d wait, %v", n, err)
 	}
+}
+
+// A log that was rewritten behind its newest checkpoint is not built upon by a
+// server that has just started: positions, tree and head agree, and the note
+// tells.
+func TestARewrittenLogIsNotSigned(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, address string) {
+		s, store := logNode(t, address, logKey(1))
+		if err := errors.Join(s.EnsureLogKey(t.Context()), s.EnsurePolicy(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Place(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Write(t.Context(), func(ctx context.Context, tx storage.Tx) error {
+			head, _, err := tx.LockLog(ctx)
+			if err != nil {
+				return err
+			}
+			var tree audit.Tree // another past of the same length, sound in itself
+			for range head.Size {
+				tree.Append(audit.Sum([]byte("another")))
+			}
+			head.Edge, head.Root = tree.Edge(), tree.Root()
+			return tx.PutLogHead(ctx, head)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		again, _ := logNode(t, address, logKey(2))
+		if err := again.EnsureLogKey(t.Context()); err != nil { // an entry that waits
+			t.Fatal(err)
+		}
+		if n, err := again.Place(t.Context()); err == nil || !strings.Contains(err.Error(), "audit check") {
+			t.Errorf("%d entries were put upon another past: %v", n, err)
+		}
+		if head, err := store.GetLogHead(t.Context()); err != nil || head.NoteOf != 2 {
+			t.Errorf("a checkpoint of %d, %v", head.NoteOf, err)
+		}
+	})
 }

@@ -60,6 +60,7 @@ type Service struct {
 
 	logKeys []ed25519.PrivateKey
 	signers atomic.Pointer[[]*audit.Signer] // of logKeys
+	logEnd  atomic.Pointer[logEnd]          // where this process left the log
 
 	offsite       Offsite
 	offsiteEvery  time.Duration

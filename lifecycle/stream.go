@@ -144,7 +144,10 @@ func (s *Service) streamLag(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	from, err := s.store.GetStreamed(ctx)
-	return max(head.Size-from, 0), err
+	if err == nil && from > head.Size {
+		err = fmt.Errorf("the stream has sent %d entries and the log has %d: the log was cut, or the database restored; run healthix-scim audit check", from, head.Size)
+	}
+	return head.Size - from, err
 }
 
 // StreamState is how things stand with the stream.

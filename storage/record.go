@@ -12,6 +12,9 @@ import (
 // before the instant that was asked about.
 var ErrUnsettled = errors.New("not settled yet")
 
+// ErrAltered: a row of the record is not what was recorded.
+var ErrAltered = errors.New("not what was recorded; run healthix-scim audit check")
+
 // AsOfQuery asks for a page of users as they were at an instant, by id.
 type AsOfQuery struct {
 	Participant string // "" for all

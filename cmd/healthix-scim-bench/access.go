@@ -68,10 +68,14 @@ func (s *stage) pastCrowd(ctx context.Context) error {
 	}
 	copies := fmt.Sprintf(`begin;
 create temporary table copy as select gen_random_uuid()::text id from generate_series(2, %d) n;
+create temporary table half as
+  select c.id, m.version, m.salt, replace(m.body, 'model', 'u' || c.id) body from copy c, user_personal m, users u where m.user_id = u.id and u.participant = '%[2]s';
+insert into user_personal (user_id, version, salt, body) select id, version, salt, body from half;
 insert into user_history (user_id, version, participant, valid_from, body, digest)
-  select c.id, h.version, h.participant, h.valid_from, replace(h.body, h.user_id, c.id), h.digest from copy c, user_history h where h.participant = '%[2]s';
-insert into user_personal (user_id, version, salt, body)
-  select c.id, m.version, m.salt, replace(m.body, 'model', 'u' || c.id) from copy c, user_personal m, users u where m.user_id = u.id and u.participant = '%[2]s';
+  select v.id, v.version, '%[2]s', v.valid_from, v.body, encode(sha256('healthix-scim/user_history'::bytea || '\x00'::bytea || convert_to(v.body, 'UTF8')), 'hex')
+  from (select m.id, h.version, h.valid_from, replace(replace(h.body, h.user_id, m.id), substring(h.body from '"personal":"([0-9a-f]{64})"'),
+      encode(sha256(m.salt || 'user'::bytea || '\x00'::bytea || convert_to(m.body, 'UTF8')), 'hex')) body
+    from half m, user_history h where h.participant = '%[2]s' and h.version = m.version) v;
 commit;`, s.o.past, past)
 	if _, err := s.tool(ctx, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", copies, s.filled); err != nil {
 		return err

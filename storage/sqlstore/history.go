@@ -309,6 +309,7 @@ type historyRow struct {
 	ValidFrom instant
 	Body      string
 	Digest    string
+	Salt      []byte
 	Personal  *string
 	Remains   *string // of a version from before that was erased
 }
@@ -322,7 +323,7 @@ const (
 	historyTables = "user_history h" + historyHalves
 	historyHalves = " left join user_personal m on m.user_id = h.user_id and m.version = h.version and length(m.salt) <> 1" +
 		" left join user_personal l on l.user_id = h.user_id and l.version = h.version and length(l.salt) = 1"
-	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.body as personal, l.body as remains"
+	historyColumns = "h.user_id, h.version, h.valid_from, h.body, h.digest, m.salt, m.body as personal, l.body as remains"
 )
 
 // version answers what was kept; its body is what the digest covers, nothing
@@ -344,9 +345,37 @@ func (row historyRow) version() (storage.HistoryRow, error) {
 	default:
 		h.Body = []byte(personal) // one whole, from before
 	}
+	if err := row.whole(personal); err != nil {
+		return h, err
+	}
 	var err error
 	h.Kept, err = userOf(body, personal)
 	return h, err
+}
+
+// whole says whether a version is what its digest covers, both halves and the
+// instant from which it holds. Whoever altered the digest as well is found by the
+// entry that committed to it, and that is audit check's part.
+func (row historyRow) whole(personal string) error {
+	body := row.Body
+	switch {
+	case body == "" && row.Remains != nil:
+		return nil // what an erasure left of one from before has no digest
+	case body == "":
+		body = personal
+	default:
+		// The digest holds the body, and the body says these two of the others.
+		if row.Personal != nil && !strings.Contains(body, `"personal":"`+personalHalf(row.Salt, personal).Digest().String()+`"`) {
+			return fmt.Errorf("its personal half: %w", storage.ErrAltered)
+		}
+	}
+	if HistoryDigest([]byte(body)).String() != row.Digest {
+		return fmt.Errorf("its body: %w", storage.ErrAltered)
+	}
+	if !strings.Contains(body, `"validFrom":"`+audit.Stamp(time.Time(row.ValidFrom))+`"`) {
+		return fmt.Errorf("its instant: %w", storage.ErrAltered)
+	}
+	return nil
 }
 
 // ListHistory answers a user's versions, oldest first.
