@@ -15,9 +15,9 @@ import (
 // A check holds every table of the record to the log: positions, entries and the
 // tree to each other and to signed checkpoints; versions to their digests, and
 // those to the entries that commit to them; rows to their last versions; evidence,
-// approvals, holds and links to the entries that made and ended them. Whoever owns
-// the database can change a row; they cannot change what entries that were signed
-// say of it.
+// approvals, holds, links, tokens and clients to the entries that made and ended
+// them. Whoever owns the database can change a row; they cannot change what entries
+// that were signed say of it.
 //
 // It reads pages, each of one state of the database, so that deeds of a running
 // server are never seen half; and it writes nothing.
@@ -47,6 +47,8 @@ type CheckReport struct {
 	Users        int             `json:"users"`
 	Versions     int             `json:"versions"`
 	Policies     int             `json:"policies"`
+	Clients      int             `json:"clients"`
+	Tokens       int             `json:"tokens"`
 	Wrongs       []storage.Wrong `json:"wrongs"`
 	More         int             `json:"more"` // findings that are not listed
 }
@@ -80,7 +82,7 @@ type inspection struct {
 // report; the error says that it could not be looked at.
 func (s *Service) CheckRecord(ctx context.Context, progress Progress) (CheckReport, error) {
 	c := &inspection{s: s, progress: progress, numbers: map[string]int64{}, report: CheckReport{Wrongs: []storage.Wrong{}}}
-	for _, stage := range []func(context.Context) error{c.begin, c.log, c.places, c.waiting, c.policies, c.kept, c.strays} {
+	for _, stage := range []func(context.Context) error{c.begin, c.log, c.places, c.waiting, c.policies, c.kept, c.credentials, c.strays} {
 		if err := stage(ctx); err != nil {
 			return c.report, fmt.Errorf("check the record: %w", err)
 		}

@@ -35,6 +35,8 @@ var ofTheRecord = map[string]struct{ key, where string }{
 	"approval":            {"id", "user_id = $1 and ended is null"},
 	"hold":                {"id", "lifted is null"},
 	"activation":          {"id", "user_id = $1"},
+	"token":               {"id", "label = 'night shift'"},
+	"client":              {"id", "label = 'okta'"},
 	"audit_entry":         {"id", "user_id = $1 and action = 'user.created'"},
 	"audit_personal":      {"entry_id,n", "entry_id = (select id from audit_entry where user_id = $1 and action = 'user.created') and n = 1"},
 	"audit_pending":       {"entry_id", "true"},
@@ -48,8 +50,8 @@ var ofTheRecord = map[string]struct{ key, where string }{
 var notOfTheRecord = map[string]string{
 	"instance": "names the instance; checkpoints of another name do not verify", "node": "signs of life",
 	"email_owner": "a look-up: a deed asks whether who is named there has the address", "user_email": "a look-up for filters",
-	"token": "a token is taken by its signature first", "client": "what a client fetches is signed", "client_assertion": "forgotten by age",
-	"request_log": "for support, not evidence", "policy_plan": "what came of a plan stands in policy_version", "policy_pending": "work",
+	"client_assertion": "forgotten by age",
+	"request_log":      "for support, not evidence", "policy_plan": "what came of a plan stands in policy_version", "policy_pending": "work",
 	"policy_carrying": "work", "policy_plan_person": "work", "policy_effect": "work: takes only, until people are decided again", "breaker": "a lock", "breaker_case": "work; what a restore gives back is decided anew and recorded",
 	"breaker_loss": "work", "learner": "work", "bookmark": "work", "lease": "work", "access_change": "a stream to the portal, forgotten by age", "reminder": "promises of mail",
 	"review": "its report is held to the entry of its closing", "review_item": "its report is held to the entry of its closing", "audit_stream": "how far the stream to the outside came",
@@ -62,6 +64,10 @@ var unchecked = map[string]string{
 	"groups.fold":           "as of users",
 	"audit_head.one":        "there is one row",
 	"activation.redeem_key": "repeats an answer for 15 minutes after redeemed, which is compared",
+	"token.last_used":       "for people: nothing is decided by it",
+	"token.warned":          "a promise of mail",
+	"client.last_used":      "as of token",
+	"client.warned":         "as of token",
 }
 
 func newMeddler(t *testing.T, h *house, address, who string) *meddler {

@@ -132,6 +132,7 @@ func eventful(h *house) (somebody string) {
 	h.applied(confirmed.ID)
 	h.work()
 
+	credentials(h)
 	north := h.create(north, person("zoe", "Registered Nurse"))
 	_, err = h.SuspendParticipant(h.ctx, dana, "north", "no agreement")
 	must(err)
@@ -167,7 +168,7 @@ func TestCheckFindsNothingWhereNothingIsWrong(t *testing.T) {
 		h := newHouseAt(t, address).signing()
 		eventful(h)
 		r := h.sound()
-		if r.Entries < 400 || r.Waiting != 2 || r.Checkpoints < 3 || r.Users != 12 || r.Groups != 3 || r.Participants != 2 || r.Policies != 2 || r.Versions < 50 || r.Root == "" || r.Signed == 0 {
+		if r.Entries < 400 || r.Waiting != 2 || r.Checkpoints < 3 || r.Users != 12 || r.Groups != 3 || r.Participants != 2 || r.Policies != 2 || r.Clients != 3 || r.Tokens != 6 || r.Versions < 50 || r.Root == "" || r.Signed == 0 {
 			t.Errorf("looked at %+v", r)
 		}
 	})

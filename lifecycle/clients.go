@@ -141,7 +141,9 @@ func (s *Service) RevokeClient(ctx context.Context, by Actor, id string) error {
 	return nil
 }
 
-// clientFields says which client it was.
+// clientFields says which client it was, and by what it proves itself: keys by
+// their digest, and a secret by the digest of the digest that is kept, so that
+// nobody reads in an entry what a row must have to take a secret.
 func clientFields(c storage.Client) []audit.Field {
 	method := "secret"
 	fields := []audit.Field{public("client", c.ID), public("scopes", strings.Join(c.Scopes, " ")), public("label", c.Label)}
@@ -149,6 +151,9 @@ func clientFields(c storage.Client) []audit.Field {
 		method = "keys"
 		sum := sha256.Sum256(c.Keys)
 		fields = append(fields, public("keys", hex.EncodeToString(sum[:])))
+	} else {
+		sum := sha256.Sum256(c.SecretHash)
+		fields = append(fields, public("secretDigest", hex.EncodeToString(sum[:])))
 	}
 	return append(fields, public("method", method))
 }

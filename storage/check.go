@@ -83,6 +83,10 @@ type checkReader interface {
 	ListWaiting(ctx context.Context, after string, limit int) ([]EntryRow, error)
 	// ListBeyond answers what lies outside of a log of its head's size.
 	ListBeyond(ctx context.Context) ([]Wrong, error)
+	// ListKeptClients and ListKeptTokens answer rows by id, after one ("" begins):
+	// a token as it lies there, without what was revoked with its client.
+	ListKeptClients(ctx context.Context, after string, limit int) ([]Client, error)
+	ListKeptTokens(ctx context.Context, after string, limit int) ([]Token, error)
 	// EachStray hands over rows that belong to nothing: versions of nobody,
 	// personal values without their entry, evidence of no user and the like.
 	EachStray(ctx context.Context, do func(Wrong) error) error

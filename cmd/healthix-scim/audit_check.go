@@ -44,9 +44,9 @@ func findings(n int) string {
 
 func printCheck(w io.Writer, r lifecycle.CheckReport) error {
 	text := fmt.Sprintf("log           %s entries, %s wait for a position\nsigned        %s entries, %s kept checkpoints\nroot          %s\n"+
-		"participants  %s\ngroups        %s\nusers         %s\nversions      %s\npolicies      %s\n",
+		"participants  %s\ngroups        %s\nusers         %s\nversions      %s\npolicies      %s\nclients       %s\ntokens        %s\n",
 		thousands(r.Entries), thousands(r.Waiting), thousands(int(r.Signed)), thousands(r.Checkpoints), r.Root,
-		thousands(r.Participants), thousands(r.Groups), thousands(r.Users), thousands(r.Versions), thousands(r.Policies))
+		thousands(r.Participants), thousands(r.Groups), thousands(r.Users), thousands(r.Versions), thousands(r.Policies), thousands(r.Clients), thousands(r.Tokens))
 	for _, wrong := range r.Wrongs {
 		text += fmt.Sprintf("wrong         %s %s: %s\n", wrong.Table, wrong.ID, wrong.Detail)
 	}

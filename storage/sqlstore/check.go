@@ -219,6 +219,18 @@ func (r reader) ListBeyond(ctx context.Context) ([]storage.Wrong, error) {
 	return found, nil
 }
 
+// ListKeptClients answers clients by id.
+func (r reader) ListKeptClients(ctx context.Context, after string, limit int) ([]storage.Client, error) {
+	found, err := r.clients(ctx, "where id > ? order by id limit "+strconv.Itoa(limit), after)
+	return found, wrapped(err, "clients by id")
+}
+
+// ListKeptTokens answers tokens by id, as the table has them.
+func (r reader) ListKeptTokens(ctx context.Context, after string, limit int) ([]storage.Token, error) {
+	found, err := r.tokensFrom(ctx, "token where id > ? order by id limit "+strconv.Itoa(limit), after)
+	return found, wrapped(err, "tokens by id")
+}
+
 // CountKept answers how many users there are.
 func (r reader) CountKept(ctx context.Context) (int, error) {
 	var n int

@@ -33,8 +33,12 @@ const tokenTable = `(select t.id, t.participant, t.scope, t.subject, t.label, t.
   from token t left join client c on c.id = t.client and t.client <> '') token `
 
 func (r reader) tokens(ctx context.Context, tail string, args ...any) ([]storage.Token, error) {
+	return r.tokensFrom(ctx, tokenTable+tail, args...)
+}
+
+func (r reader) tokensFrom(ctx context.Context, from string, args ...any) ([]storage.Token, error) {
 	var rows []tokenRow
-	if _, err := r.get(ctx, &rows, "select id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used, client from "+tokenTable+tail, args...); err != nil {
+	if _, err := r.get(ctx, &rows, "select id, participant, scope, subject, label, issued, issued_by, expires, revoked, last_used, client from "+from, args...); err != nil {
 		return nil, err
 	}
 	found := make([]storage.Token, len(rows))
