@@ -51,9 +51,9 @@ func (r Report) Proven() []string {
 
 // NotProven says where the proof ends.
 func (r Report) NotProven() []string {
-	before := "That whoever holds the database and the log key did not rewrite the log before this checkpoint: keep checkpoints elsewhere, and compare with them."
+	before := "That nobody who can write to the database had the log rewritten and signed anew before this checkpoint: keep checkpoints elsewhere, and compare with them."
 	if len(r.Older) > 0 {
-		before = fmt.Sprintf("That whoever holds the database and the log key did not rewrite the log before the oldest checkpoint that you kept (%s) was signed.", Stamp(r.Older[0].At))
+		before = fmt.Sprintf("That nobody who can write to the database had the log rewritten before the oldest checkpoint that you kept (%s) was signed.", Stamp(r.Older[0].At))
 	}
 	after := fmt.Sprintf("What came after the checkpoint of %s. A deed of the seconds before it may have come into the log after it.", Stamp(r.CheckpointAt))
 	if r.Participant != "" {
