@@ -15,12 +15,12 @@ import (
 
 const tick = time.Microsecond
 
-// released is somebody who has access under a policy version.
-func released(userName string, version int64) storage.User {
+// released is somebody who has access under the first policy version.
+func released(userName string) storage.User {
 	u := person("mercy", userName)
 	u.Decision.Status, u.Decision.Permissions, u.Decision.Role = policy.StatusReleased, []string{"view", "alerts"}, "nurse"
 	u.Decision.Gates = []policy.GateState{{Gate: policy.GateParticipant, Open: true}}
-	u.Decision.PolicyVersion = version
+	u.Decision.PolicyVersion = 1
 	return u
 }
 
@@ -40,7 +40,7 @@ func (h *house) at(id string, at time.Time) string {
 
 // versionsHold: each version from its own instant on until the next one's.
 func versionsHold(h *house) {
-	u := released("ana", 1)
+	u := released("ana")
 	want := []string{""}
 	for i, title := range []string{"Nurse", "Head Nurse", "Nurse"} {
 		u.Version, u.Title = int64(i+1), title
@@ -76,7 +76,7 @@ func versionsHold(h *house) {
 
 	// Access ends at its instant, not at the sweep's.
 	end := time.Now().UTC().Truncate(tick).Add(time.Hour)
-	ends := released("bo", 1)
+	ends := released("bo")
 	ends.Decision.ValidUntil = &end
 	h.keep(ends)
 	for offset, status := range map[time.Duration]policy.Status{-tick: policy.StatusReleased, 0: policy.StatusSuspended, tick: policy.StatusSuspended} {
@@ -89,7 +89,7 @@ func versionsHold(h *house) {
 
 // participantsWere: their state of the instant is laid over users.
 func participantsWere(h *house) {
-	u := released("ana", 1)
+	u := released("ana")
 	h.keep(u)
 	put := func(version int64, status string) time.Time {
 		h.Helper()
@@ -126,7 +126,7 @@ func participantsWere(h *house) {
 // came into force, and for whom it was decided again until then; also when it
 // has long been carried out.
 func policiesNarrowed(h *house) {
-	u, other := released("ana", 1), released("bo", 1)
+	u, other := released("ana"), released("bo")
 	h.keep(u, other)
 	put := func(version int64, plan string) time.Time {
 		h.Helper()
