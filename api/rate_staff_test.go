@@ -113,8 +113,8 @@ func TestStaffFloodsAreSlowedAndNotRecorded(t *testing.T) {
 	}
 }
 
-// TestStaffRateLeavesTheOthers: neither the portal, nor SCIM read by an auditor,
-// whose participant has a rate, is counted as staff.
+// TestStaffRateLeavesTheOthers: the portal is not counted as staff, and an
+// auditor who reads over SCIM is, and takes nothing of the provider's rate.
 func TestStaffRateLeavesTheOthers(t *testing.T) {
 	h, _ := stoppedHouse(t, nil)
 	portal, auditor := h.token(auth.ScopePortal, ""), h.token(auth.ScopeAuditor, "mercy")
@@ -124,7 +124,8 @@ func TestStaffRateLeavesTheOthers(t *testing.T) {
 	if got := h.passes(250, root+"/policy/versions", auditor); got != 200 {
 		t.Errorf("an auditor: %d of 250, want 200", got)
 	}
-	h.must(200, "GET", scimRoot+"/Users", auditor, "")
+	h.must(429, "GET", scimRoot+"/Users", auditor, "")
+	h.must(200, "GET", scimRoot+"/Users", h.token(auth.ScopeSCIM, "mercy"), "")
 }
 
 func TestServersShareTheStaffRate(t *testing.T) {
