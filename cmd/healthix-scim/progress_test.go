@@ -30,7 +30,7 @@ func TestBar(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	b := &bar{w: &out, label: "planning"}
+	b := &bar{w: &out, label: "planning", unit: "people"}
 	for i := range 1000 { // far faster than anybody reads
 		b.show(i, 1000)
 	}
