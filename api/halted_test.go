@@ -81,6 +81,9 @@ func TestMetricsOfTheRecord(t *testing.T) {
 	m.Stream(lifecycle.StreamState{Lag: 7, Failed: 2})
 	says("healthix_stream_lag_entries 7\n", true)
 	says("healthix_stream_failures 2\n", true)
+	says("healthix_log_unplaced_entries", false)
+	m.Unplaced(5)
+	says("healthix_log_unplaced_entries 5\n", true)
 }
 
 // Whom a filter found, and nobody else, is what the request was about; what is no

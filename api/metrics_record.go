@@ -12,10 +12,11 @@ import (
 // recordGauges tell how the record reaches the outside; what is not set up, or
 // did not happen yet, is absent.
 type recordGauges struct {
-	once, first, streams sync.Once
+	once, first, streams, log sync.Once
 
 	age, pending, failed, halted prometheus.Gauge
 	lag, streamFailed            prometheus.Gauge
+	unplaced                     prometheus.Gauge
 }
 
 func gauge(name, help string) prometheus.Gauge {
@@ -42,6 +43,17 @@ func (m *Metrics) Checkpoints(state lifecycle.OffsiteState, now time.Time) {
 		m.registry.MustRegister(g.age)
 	})
 	g.age.Set(now.Sub(state.Sent).Seconds())
+}
+
+// Unplaced says how many entries wait for their position in the log: hardly any,
+// but where a server will not build upon a log that was altered.
+func (m *Metrics) Unplaced(entries int) {
+	g := &m.record
+	g.log.Do(func() {
+		g.unplaced = gauge("healthix_log_unplaced_entries", "Entries that have no position in the log yet, and so no checkpoint over them; 100000 stands for more.")
+		m.registry.MustRegister(g.unplaced)
+	})
+	g.unplaced.Set(float64(entries))
 }
 
 // Stream says how things stand with the stream of entries to the outside.

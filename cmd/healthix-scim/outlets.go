@@ -166,8 +166,11 @@ func (s *server) recoveries(ctx context.Context) {
 	}
 }
 
-// gaugeRecord shows how the record reaches the outside.
+// gaugeRecord shows whether the log goes on, and how it reaches the outside.
 func (s *server) gaugeRecord(ctx context.Context) {
+	if n, err := s.house.store.CountUnplaced(ctx); err == nil {
+		s.metrics.Unplaced(n)
+	}
 	if s.offsite {
 		if state, err := s.house.deeds.OffsiteState(ctx); err == nil {
 			s.metrics.Checkpoints(state, s.house.deeds.Now())
