@@ -25,6 +25,17 @@ const exportPage = 1000
 // is told how many entries were written, of how many in the whole log.
 func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, participant string, older []audit.Checkpoint, progress Progress) error {
 	fail := func(err error) error { return wrapped("export the log", err) }
+	// What was signed had its positions then; and what is refused is not on record
+	// as an export.
+	now, err := s.store.GetLogHead(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	for _, c := range older {
+		if c.Size > uint64(now.Size) { //nolint:gosec // not negative
+			return Faultf(KindRefused, "", "the checkpoint that you give is of %d entries, and the log has %d: entries are missing, or it is another log's", c.Size, now.Size)
+		}
+	}
 	head, last, err := s.sealExport(ctx, by, participant)
 	if err != nil {
 		return fail(err)
@@ -35,11 +46,6 @@ func (s *Service) ExportLog(ctx context.Context, w io.Writer, by Actor, particip
 		to = last.Position + 1 // what came after the export's own entry is not promised
 		if rules, err = s.policiesBefore(ctx, to); err != nil {
 			return fail(err)
-		}
-	}
-	for _, c := range older {
-		if c.Size > uint64(head.NoteOf) { //nolint:gosec // not negative
-			return Faultf(KindRefused, "", "the checkpoint that you give is of %d entries, and the log has %d: entries are missing, or it is another log's", c.Size, head.NoteOf)
 		}
 	}
 	x, err := audit.NewExport(ctx, w, audit.ExportHeader{Participant: participant, Checkpoint: head.Note, Older: older}, logNodes{s.store})
